@@ -1,0 +1,30 @@
+"""gatesweep: train recurrent sequence models, search their hyperparameters, and get any result again.
+
+    import gatesweep
+    sweep = gatesweep.sweep("configs/sweeps/traffic.yaml")
+    sweep.trials()                      # a pandas DataFrame, one row a trial
+    model = gatesweep.load(sweep.best["run_id"])
+
+Importing the package imports nothing heavy: each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_LAZY = ("run", "sweep", "resume", "evaluate", "load")
+__all__ = ["__version__", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'gatesweep' has no attribute '{name}'")
+    # the room `gatesweep.sweep` can be called, and would cover a function of its name
+    return (
+        importlib.import_module("gatesweep.sweep")
+        if name == "sweep"
+        else getattr(importlib.import_module("gatesweep.api"), name)
+    )

@@ -1,0 +1,240 @@
+"""What composes the rooms: the Python interface, and the same functions behind `jobs/` and the command line.
+
+sweep: driver -> best trial -> test split -> report -> parent run          run, evaluate, load: one run each
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gatesweep.config.places import find_root, home
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gatesweep.runs.evaluation import Evaluation
+    from gatesweep.runs.experiment import ExperimentConfig
+    from gatesweep.runs.training import Listener, RunResult
+    from gatesweep.sweep.session import Hooks, Opening, Session
+    from gatesweep.sweep.spec import SweepSpec
+    from gatesweep.tasks.base import TaskModule
+    from gatesweep.track.store import Store
+
+
+Watch = Callable[["Session"], contextlib.AbstractContextManager[Any]]
+"""What surrounds the trials while they run: a live table."""
+
+
+def here() -> Path:
+    """The home folder, where everything that runs write lies."""
+    return home(find_root())
+
+
+def open_store(*, must_answer: bool = True) -> Store:
+    """The tracking store of the home folder, or the server that MLFLOW_TRACKING_URI names."""
+    from gatesweep.track import store
+
+    return store.open_store(here(), must_answer=must_answer)
+
+
+def run(config: Any, *, overrides: Sequence[str] = (), listener: Listener | None = None) -> RunResult:
+    """Train one model.
+
+    Args:
+        config: an experiment's file, or its sections as a mapping.
+        overrides: `key=value` as `--set` takes them.
+
+    Raises:
+        UserError: before anything was started.
+    """
+    from gatesweep.runs.training import run as train
+
+    experiment = _experiment(config, overrides)
+    return train(experiment, open_store(), listener)
+
+
+def _experiment(config: Any, overrides: Sequence[str]) -> ExperimentConfig:
+    from gatesweep.config.loader import override
+    from gatesweep.runs.experiment import ExperimentConfig, experiment_from, load_experiment
+
+    if isinstance(config, ExperimentConfig):
+        return experiment_from(override(config.as_dict(), overrides), place="run") if overrides else config
+    if isinstance(config, Mapping):
+        return experiment_from(override(dict(config), overrides), place="run")
+    return load_experiment(Path(config), overrides)
+
+
+def interrupted(run_id: str) -> ExperimentConfig:
+    """The configuration of a run that can be gone on with.
+
+    Raises:
+        NotFound: nothing of it is left here.
+    """
+    from gatesweep.runs.training import configuration
+
+    return configuration(run_id, here())
+
+
+def resume_run(run_id: str, *, listener: Listener | None = None) -> RunResult:
+    """Go on with an interrupted run; its numbers equal those of one that was never interrupted."""
+    from gatesweep.runs.training import resume as go_on
+
+    return go_on(run_id, interrupted(run_id), open_store(), listener)
+
+
+def evaluate(
+    name: str,
+    *,
+    split: str = "test",
+    data: str | Path | None = None,
+    predictions: str | Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Evaluation:
+    """Score a run's checkpoint on a split, or on a file that it never saw."""
+    from gatesweep.runs.evaluation import evaluate as score
+
+    return score(
+        name,
+        open_store(),
+        split=split,
+        data=Path(data) if data else None,
+        predictions=Path(predictions) if predictions else None,
+        say=say,
+    )
+
+
+def load(name: str) -> TaskModule:
+    """The trained Lightning module of a run id, a trial id or `best:<sweep_id>`."""
+    from gatesweep.runs.evaluation import load as restore
+
+    return restore(name, open_store())
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that is over, or was stopped. `as_dict` is what `gatesweep sweep --json` prints."""
+
+    sweep_id: str
+    parent_run_id: str
+    experiment_id: str
+    outcomes: dict[str, int]
+    best: dict[str, Any] | None
+    report: str
+    wall_s: float
+    view: Any = field(repr=False)
+    compare: str = ""
+    """MLflow's page that compares the best hundred trials, to go behind the address that serves the store."""
+    stopped: str | None = None
+
+    def trials(self) -> pd.DataFrame:
+        """One row a trial: outcome, parameters, metrics at the best epoch."""
+        from gatesweep.report.table import trials_frame
+
+        return trials_frame(self.view)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "sweep_id": self.sweep_id,
+            "parent_run_id": self.parent_run_id,
+            "experiment_id": self.experiment_id,
+            "trials": len(self.view.trials),
+            "outcomes": self.outcomes,
+            "best": self.best,
+            "report": self.report,
+            "wall_s": self.wall_s,
+            "stopped": self.stopped,
+        }
+
+
+def sweep(
+    spec: Any,
+    *,
+    sweep_id: str | None = None,
+    overrides: Sequence[str] = (),
+    hooks: Hooks | None = None,
+    watch: Watch | None = None,
+) -> Sweep:
+    """Search, here, until the budget is spent; then score the best trial once on the test split and write the report.
+
+    Args:
+        spec: a sweep's file, its sections as a mapping, or a `SweepSpec`.
+        sweep_id: by default `<name>-<yyyymmdd>-<6 hex>`; one that is in use is refused.
+        watch: a context manager around the trials, for a live table.
+
+    Raises:
+        UserError: before anything was started.
+        KeyboardInterrupt: interrupted; `resume` goes on.
+    """
+    from gatesweep.sweep import start
+    from gatesweep.sweep.session import Hooks
+
+    spec, hooks = _spec(spec, overrides), hooks or Hooks()
+    chosen = sweep_id or start.new_id(spec.name)
+    start.check(spec, chosen, here())
+    return _conduct(spec, lambda: start.start(spec, chosen, open_store, hooks, here()), watch)
+
+
+def resume(
+    sweep_id: str, *, overrides: Sequence[str] = (), hooks: Hooks | None = None, watch: Watch | None = None
+) -> Sweep:
+    """Go on with a sweep from its log, or extend it: `overrides=["budget.trials=40"]`."""
+    from gatesweep.sweep.reopen import glance, reopen
+    from gatesweep.sweep.session import Hooks
+
+    hooks = hooks or Hooks()
+    spec, over = glance(sweep_id, overrides, here())
+    return _conduct(
+        None if over else spec,
+        lambda: reopen(sweep_id, overrides, lambda: open_store(must_answer=False), hooks, here()),
+        watch,
+    )
+
+
+def _spec(spec: Any, overrides: Sequence[str]) -> SweepSpec:
+    from gatesweep.config.loader import override
+    from gatesweep.sweep.spec import SweepSpec, load_spec, spec_from
+
+    if isinstance(spec, SweepSpec):
+        return spec_from(override(spec.as_dict(), overrides), place="sweep") if overrides else spec
+    if isinstance(spec, Mapping):
+        return spec_from(override(dict(spec), overrides), place="sweep")
+    return load_spec(Path(spec), overrides)
+
+
+def _conduct(spec: SweepSpec | None, checks: Callable[[], Opening], watch: Watch | None) -> Sweep:
+    """Check, open, execute, finish. Ray starts beside the checks and ends beside the report.
+
+    A sweep with nothing left to do (no spec) needs no Ray.
+    """
+    from gatesweep.sweep import cluster
+    from gatesweep.sweep.session import beside
+
+    if spec is None:
+        return _finished(checks()())
+    opened = beside(checks)
+    cpus = spec.budget.concurrent * spec.resources.cpus
+    with contextlib.ExitStack() as ray:
+        ray.enter_context(cluster.local(cpus, pending=spec.budget.concurrent, warm=True))
+        session = opened()()
+        try:
+            with watch(session) if watch else contextlib.nullcontext():
+                session.execute()
+        except BaseException:
+            session.close()
+            raise
+        ended = beside(ray.pop_all().close)
+    try:
+        return _finished(session)
+    finally:
+        ended()
+
+
+def _finished(session: Session) -> Sweep:
+    from gatesweep.sweep.finish import finish
+
+    return Sweep(**finish(session))

@@ -1,0 +1,68 @@
+"""What a recurrent layer refuses before it computes anything: wrong sizes, wrong dtypes, sequences without a step.
+
+Shape suffixes: T time steps, B batch, D inputs, H hidden units, N layers times directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gatesweep.errors import ShapeError
+
+
+def check_input(x_TBD: Tensor, input_size: int, dtype: torch.dtype) -> None:
+    """Refuse an input that is not [T, B, input_size], is empty, or has another dtype than the weights.
+
+    Raises:
+        ShapeError: says what was expected and what came.
+    """
+    if x_TBD.dim() != 3:
+        raise ShapeError(f"a recurrent layer reads three dimensions (time, batch, inputs); this has {_size(x_TBD)}",
+                         hint="one sequence alone: x.unsqueeze(1), or x.unsqueeze(0) with batch_first")
+    T, B, D = x_TBD.shape
+    if input_size != D:
+        raise ShapeError(f"the layer was made for {input_size} inputs a step, this has {D}",
+                         hint="a batch-first tensor needs batch_first=True" if input_size in (T, B) else None)
+    if T == 0 or B == 0:
+        raise ShapeError(f"an empty sequence: {T} time steps, {B} in the batch; each must be at least 1")
+    autocast = torch.is_autocast_enabled(x_TBD.device.type)
+    if x_TBD.dtype != dtype and not (autocast and x_TBD.is_floating_point()):
+        raise ShapeError(f"the input is {x_TBD.dtype}, the layer's weights are {dtype}", hint=f"x.to({dtype})")
+
+
+def check_state(state: Sequence[Tensor], names: Sequence[str], size_NBH: tuple[int, int, int]) -> None:
+    """Refuse an initial state that is not one [layers * directions, B, H] tensor for each of `names`.
+
+    Raises:
+        ShapeError: says which tensor is wrong.
+    """
+    if len(state) != len(names):
+        raise ShapeError(f"the state has {len(state)} tensors, this cell carries {len(names)}: {', '.join(names)}")
+    for name, tensor in zip(names, state, strict=True):
+        if tuple(tensor.shape) != size_NBH:
+            raise ShapeError(f"initial {name} is {_size(tensor)}, expected {list(size_NBH)} "
+                             "(layers * directions, batch, hidden units)")
+
+
+def check_lengths(lengths: Tensor | Sequence[int], T: int, B: int, device: torch.device) -> Tensor:
+    """The lengths as an int64 [B] tensor on `device`.
+
+    Raises:
+        ShapeError: not one length per sequence, or one outside 1..T.
+    """
+    lengths_B = torch.as_tensor(lengths)
+    if lengths_B.shape != (B,) or lengths_B.is_floating_point():
+        raise ShapeError(f"lengths must be {B} integers, one for each sequence in the batch; "
+                         f"this is {_size(lengths_B)} {lengths_B.dtype}")
+    shortest, longest = int(lengths_B.min()), int(lengths_B.max())
+    if shortest < 1 or longest > T:
+        raise ShapeError(f"lengths run from {shortest} to {longest}; the batch holds 1 to {T} steps",
+                         hint="leave sequences without a step out of the batch" if shortest < 1 else None)
+    return lengths_B.to(device=device, dtype=torch.int64)
+
+
+def _size(tensor: Tensor) -> list[int]:
+    return list(tensor.shape)

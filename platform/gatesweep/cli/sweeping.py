@@ -1,0 +1,128 @@
+"""The commands around sweeps: `sweep`, `resume`, `list`, `report`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from gatesweep.cli.answer import answering, libraries_on_stderr, print_json, say
+from gatesweep.errors import EXIT_VERDICT
+
+if TYPE_CHECKING:
+    from gatesweep.api import Sweep
+    from gatesweep.sweep.session import Session
+
+
+def search(spec: Path, overrides: list[str], *, sweep_id: str | None, as_json: bool) -> None:
+    """A new sweep, from its file to its summary."""
+    with answering():
+        from gatesweep.sweep.spec import load_spec
+
+        loaded = load_spec(spec, overrides)
+
+        def conduct(hooks: Any, watch: Any) -> Sweep:
+            from gatesweep import api
+
+            return api.sweep(loaded, sweep_id=sweep_id, hooks=hooks, watch=watch)
+
+    _conduct(conduct, as_json)
+
+
+def go_on(name: str, overrides: list[str], *, as_json: bool) -> None:
+    """A sweep or a run, whichever the id names."""
+    with answering():
+        from gatesweep import api
+        from gatesweep.cli.training import resume_run
+
+        is_sweep = (api.here() / "sweeps" / name).is_dir() or "-" in name
+        if not is_sweep:
+            resume_run(name, overrides, as_json=as_json)
+            return
+
+    def conduct(hooks: Any, watch: Any) -> Sweep:
+        return api.resume(name, overrides=overrides, hooks=hooks, watch=watch)
+
+    _conduct(conduct, as_json)
+
+
+def _conduct(conduct: Callable[[Any, Any], Sweep], as_json: bool) -> None:
+    opened: list[str] = []
+    with answering():
+        from rich.console import Console
+
+        from gatesweep.sweep.live import Board
+        from gatesweep.sweep.session import Hooks
+
+        console = Console(stderr=True)
+
+        def announce(session: Session) -> None:
+            opened.append(session.sweep_id)
+            say(f"sweep {session.sweep_id}: {session.spec.question or session.spec.objective.metric}")
+
+        hooks = Hooks(say=say, opened=announce)
+        try:
+            with libraries_on_stderr():
+                ended = conduct(hooks, lambda session: Board(session.ledger, console))
+        except KeyboardInterrupt:
+            with answering(resume=opened[0] if opened else None):
+                raise
+        if as_json:
+            print_json(ended.as_dict())
+        else:
+            _summary(ended)
+        if ended.stopped or not ended.outcomes["completed"]:
+            if ended.stopped:
+                say(f"paused by {ended.stopped}; go on with: gatesweep resume {ended.sweep_id}")
+            raise typer.Exit(EXIT_VERDICT)
+
+
+def _summary(ended: Sweep) -> None:
+    """Top five, test against baseline, where the runs are, the direct address of their chart, the report."""
+    from rich.console import Console
+
+    from gatesweep.report.terminal import summary, top_table
+    from gatesweep.track.addresses import trials_address, ui_base
+
+    console = Console()
+    console.print(top_table(ended.view, n=5))
+    console.print(summary(ended.view))
+    print("runs      gatesweep ui")
+    print(f"trials    {trials_address(ended.experiment_id, ended.sweep_id)}")
+    print(f"compare   {ui_base()}/{ended.compare}")
+    print(f"report    {ended.report}")
+
+
+def rewrite_report(sweep_id: str) -> Path:
+    """The page of a sweep as its log stands."""
+    import json
+
+    from gatesweep import api
+    from gatesweep.sweep.page import write_page
+    from gatesweep.sweep.reopen import peek
+
+    ledger, folder = peek(sweep_id, api.here())
+    lock = json.loads((folder / "lock.json").read_text())
+    return write_page(ledger, sweep_id, lock, folder)[0]
+
+
+def overview(*, as_json: bool) -> None:
+    """Every sweep's id, age, trials, state and best value, from their logs."""
+    from gatesweep import api
+    from gatesweep.sweep.overview import sweeps
+
+    found = sweeps(api.here())
+    if as_json:
+        print_json({"sweeps": found})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("sweep", "state", "trials", "metric", "best"):
+        table.add_column(name)
+    for row in found:
+        table.add_row(row["sweep_id"], row["state"], f"{row['over']}/{row['trials']}", row["metric"], row["best"])
+    Console().print(table if found else "no sweeps yet: gatesweep sweep configs/sweeps/traffic.yaml")

@@ -1,0 +1,129 @@
+"""The commands around one run: `run`, `resume RUN`, `evaluate`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gatesweep.cli.answer import print_json, say
+
+if TYPE_CHECKING:
+    from gatesweep.runs.training import Listener, RunResult
+    from gatesweep.train.callbacks import EpochReport
+
+
+def train(file: Path, overrides: list[str], *, as_json: bool) -> None:
+    """Train, score, print."""
+    from gatesweep.runs.experiment import load_experiment
+
+    config = load_experiment(file, overrides)
+    from gatesweep import api
+
+    with _progress(config.trainer.monitor, config.trainer.max_epochs) as bar:
+        result = api.run(config, listener=bar.listener())
+    _print(result, as_json)
+
+
+def resume_run(run_id: str, overrides: list[str], *, as_json: bool) -> None:
+    """Go on with an interrupted run."""
+    from gatesweep import api
+    from gatesweep.errors import ConfigError
+
+    if overrides:
+        raise ConfigError("a run goes on as it began", place="--set", hint="start another run with gatesweep run")
+    config = api.interrupted(run_id)
+    with _progress(config.trainer.monitor, config.trainer.max_epochs) as bar:
+        result = api.resume_run(run_id, listener=bar.listener())
+    _print(result, as_json)
+
+
+def score(name: str, split: str, data: Path | None, predictions: Path | None, *, as_json: bool) -> None:
+    """Evaluate, print."""
+    from gatesweep import api
+
+    result = api.evaluate(name, split=split, data=data, predictions=predictions, say=say)
+    if as_json:
+        print_json(result.as_dict())
+        return
+    _table(result.metrics, result.baseline, (split,))
+    if result.predictions:
+        print(f"predictions  {result.predictions}")
+
+
+def _print(result: RunResult, as_json: bool) -> None:
+    if as_json:
+        print_json(result.as_dict())
+        return
+    from gatesweep.track.addresses import run_address
+
+    _table(result.metrics, result.baseline, ("val", "test"))
+    print(f"run         {result.run_id}  ({result.epochs} epochs, {result.wall_s:.0f} s)")
+    print(f"checkpoint  {result.checkpoint}")
+    print(f"page        gatesweep ui, then {run_address(result.experiment_id, result.run_id)}")
+
+
+def _table(metrics: dict[str, float], baseline: dict[str, Any], splits: tuple[str, ...]) -> None:
+    """The model beside every baseline, and in words whether it is worth having."""
+    from rich.console import Console
+    from rich.table import Table
+
+    candidates = baseline.get("candidates") or {baseline["name"]: baseline["metrics"]}
+    table = Table(box=None, pad_edge=False)
+    for name in ("metric", "model", *candidates):
+        table.add_column(
+            f"{name} (baseline)" if name == baseline["name"] else name, justify="left" if name == "metric" else "right"
+        )
+    for key, value in sorted(metrics.items()):
+        if key.partition("/")[0] in splits:
+            others = [candidates[name].get(key) for name in candidates]
+            table.add_row(key, f"{value:.5g}", *("-" if other is None else f"{other:.5g}" for other in others))
+    console = Console()
+    console.print(table)
+    judged = next((f"{split}/mae" for split in reversed(splits) if f"{split}/mae" in metrics), None)
+    if judged and judged in baseline["metrics"]:
+        gain = 100 * (1 - metrics[judged] / baseline["metrics"][judged])
+        word = "better" if gain > 0 else "worse"
+        console.print(f"{judged}: {abs(gain):.1f}% {word} than the baseline {baseline['name']}", highlight=False)
+
+
+class _progress:
+    """A bar over the epochs on a terminal, a line per epoch elsewhere."""
+
+    def __init__(self, monitor: str, epochs: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.monitor, self.console, self.started = monitor, Console(stderr=True), time.monotonic()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("training", total=epochs)
+
+    def __enter__(self) -> _progress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def listener(self) -> Listener:
+        """What the run calls."""
+        from gatesweep.runs.training import Listener
+
+        return Listener(say=self._say, started=lambda run_id: self._say(f"run {run_id}"), epoch=self._epoch)
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    def _epoch(self, report: EpochReport) -> None:
+        value = report.metrics[self.monitor]
+        self.bar.update(self.task, completed=report.epoch, description=f"{self.monitor} {value:.5g}")
+        if not self.console.is_terminal:
+            self._say(f"epoch {report.epoch}: {self.monitor} {value:.5g}, {report.metrics['time/epoch_s']:.1f} s")

@@ -1,0 +1,1 @@
+"""The strict loader, `Section`, search dimensions, digests and places. Knows no torch."""

@@ -1,0 +1,11 @@
+"""The data room: the catalogue of sources, the pins in `data.dvc`, readers, splits, quality checks.
+
+    catalogue   what sets there are, from which package, under which licence, read by which rules   (light)
+    pins        what `data.dvc` says, and whether the bytes agree                                   (light)
+    fetch       ensure(name) -> Dataset: present, verified, or fetched                              (light)
+    sources     the rebuild from the package index           store   DVC's cache and remote
+    table       a file -> checked columns                    cleaning, account   declared rules, and their count
+    readers     load_series, read_csv                        splits, quality, status
+
+DVC is imported in `store` alone, and only when something is missing.
+"""

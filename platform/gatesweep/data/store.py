@@ -1,0 +1,108 @@
+"""DVC's cache and remote: the only module that imports dvc, and only when something has to be fetched or entered.
+
+    lay_out(root, pin, folder)   the set's files out of the cache, or out of the remote through the cache
+    enter(root, pin)             rebuilt bytes into the cache, so that `dvc status data.dvc` is clean
+
+`data.dvc` is read here, never written: the pins of the sets that are not on this machine stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..config.places import PIN_FILE
+from ..errors import DataError
+from .pins import Pin, digest_of, md5s_in
+from .scratch import Say
+
+
+def is_tracked(root: Path | None) -> bool:
+    """Whether there is a DVC repository (a bare `data.dvc` is enough to verify, not to store)."""
+    return root is not None and (root / ".dvc").is_dir()
+
+
+def open_repo(root: Path) -> Any:
+    """The DVC repository at `root`, with git where there is git, without usage statistics."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    core: dict[str, Any] = {"analytics": False}
+    try:
+        try:
+            return Repo(str(root), config={"core": core})
+        except SCMError:  # a source archive without .git
+            return Repo(str(root), config={"core": {**core, "no_scm": True}})
+    except DvcException as error:
+        raise DataError(f"DVC cannot open the repository: {error}", place=str(root / ".dvc"),
+                        hint="dvc status shows the same") from error
+
+
+def lay_out(root: Path, pin: Pin, folder: Path, say: Say) -> str | None:
+    """Copy the set into the empty `folder`.
+
+    Returns:
+        `cache` or `remote`, wherever it came from; None when neither has it, or the remote did not answer (said).
+    """
+    with open_repo(root) as repo:
+        if _copy_from_cache(repo, pin, folder):
+            return "cache"
+        if not (repo.config["core"].get("remote") and repo.config["remote"]):
+            return None
+        say(f"asking the DVC remote {repo.config['core']['remote']!r} for {pin.name}")
+        try:
+            repo.fetch(targets=[str(pin.path)])
+        except Exception as error:  # every storage plugin raises errors of its own
+            say(f"the DVC remote did not deliver {pin.name}: {_first_line(error)}")
+            return None
+        if _copy_from_cache(repo, pin, folder):
+            return "remote"
+        say(f"the DVC remote does not hold {pin.name} as pinned")
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _copy_from_cache(repo: Any, pin: Pin, folder: Path) -> bool:
+    cache = repo.cache.local
+    listing = Path(cache.oid_to_path(pin.md5))
+    if not listing.is_file():
+        return False
+    files = {str(each["relpath"]): str(each["md5"]) for each in json.loads(listing.read_text(encoding="utf-8"))}
+    objects = {path: Path(cache.oid_to_path(md5)) for path, md5 in files.items()}
+    if digest_of(files) != pin.md5 or not all(each.is_file() for each in objects.values()):
+        return False
+    for path, found in objects.items():
+        target = folder / path
+        if not target.resolve().is_relative_to(folder.resolve()):
+            raise DataError(f"names a file outside the set: {path}", place=str(listing))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(found, target)
+    if md5s_in(folder) == files:
+        return True
+    shutil.rmtree(folder)
+    folder.mkdir()
+    return False
+
+
+def enter(root: Path, pin: Pin) -> None:
+    """Enter the verified folder of `pin` into DVC's cache, as `dvc commit` would; a set that is in it costs little.
+
+    Raises:
+        DataError: another DVC process holds the repository, or the cache cannot be written.
+    """
+    with open_repo(root) as repo:
+        from dvc.exceptions import DvcException
+
+        try:
+            with repo.lock:
+                stage = repo.stage.load_one(path=str(root / PIN_FILE))
+                stage.commit(filter_info=str(pin.path), relink=False)
+        except (DvcException, OSError) as error:
+            raise DataError(f"DVC's cache did not take the set: {_first_line(error)}", place=str(pin.path),
+                            hint=f"is another dvc running? then again: gatesweep data pull {pin.name}") from error

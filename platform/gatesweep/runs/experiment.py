@@ -1,0 +1,122 @@
+"""`configs/experiments/*.yaml`: one training, described whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SerializeAsAny, create_model
+
+from gatesweep.config.digest import digest
+from gatesweep.config.loader import build, override
+from gatesweep.config.section import Section
+from gatesweep.config.yaml_file import read_mapping
+from gatesweep.errors import ConfigError
+from gatesweep.models.config import ModelConfig
+from gatesweep.tasks.registry import data_section, epoch_metrics
+from gatesweep.train.config import KeepConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
+
+
+class ExperimentConfig(Section):
+    """One training: what to learn from what, with which model, how."""
+
+    name: str | None = Field(None, pattern=r"^[a-z0-9-]{1,24}$")
+    """Names the MLflow experiment; by default the file's stem."""
+
+    task: str
+    """A task's name, e.g. forecasting, or `my_package.my_module:MyTask`."""
+
+    data: SerializeAsAny[Section]
+    """The task's own data section."""
+
+    model: ModelConfig = ModelConfig()
+    """The cell and what is built of it."""
+
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """How the weights move."""
+
+    schedule: ScheduleConfig = ScheduleConfig()
+    """How the learning rate changes."""
+
+    trainer: TrainerConfig = TrainerConfig()
+    """How long and on what it runs."""
+
+    seed: int = Field(1, ge=0, lt=2**32)
+    """Everything random follows from it: weights, order of data, dropout."""
+
+    keep: KeepConfig = KeepConfig()
+    """What stays on disk."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every value, defaults included, as plain JSON."""
+        return self.model_dump(mode="json")
+
+    @property
+    def digest(self) -> str:
+        """The same for the same training; its name and what is kept of it do not count."""
+        return digest({key: value for key, value in self.as_dict().items() if key not in ("name", "keep")})
+
+
+@lru_cache
+def experiment_type(task: str) -> type[ExperimentConfig]:
+    """`ExperimentConfig` whose `data` is the task's own section.
+
+    Raises:
+        ConfigError: no task of that name.
+    """
+    made = create_model("ExperimentConfig", __base__=ExperimentConfig, data=(data_section(task), ...))  # type: ignore[call-overload]
+    made.__doc__ = ExperimentConfig.__doc__
+    return made
+
+
+def experiment_from(raw: dict[str, Any], *, place: str) -> ExperimentConfig:
+    """A checked experiment from a plain mapping; `place` names the source in errors."""
+    task = raw.get("task")
+    if not isinstance(task, str):
+        raise ConfigError("'task' is missing", place=place, hint="add `task: forecasting`")
+    try:
+        kind = experiment_type(task)
+    except ConfigError as error:
+        raise ConfigError(f"task: {error.message}", place=place, hint=error.hint) from None
+    config = build(kind, raw, place=place)
+    known = epoch_metrics(task)
+    if known and config.trainer.monitor not in known:
+        raise ConfigError(
+            f"trainer.monitor: {task} reports no '{config.trainer.monitor}' while it trains",
+            place=place,
+            hint=f"one of: {', '.join(sorted(known))}",
+        )
+    return config
+
+
+def name_of(path: Path) -> str:
+    """A file's stem as a name: small letters, digits and dashes, at most 24."""
+    stem = "".join(c if c.isalnum() and c.isascii() else "-" for c in path.stem.lower()).strip("-")
+    return stem[:24].rstrip("-") or "experiment"
+
+
+def load_experiment(path: Path, assignments: Sequence[str] = ()) -> ExperimentConfig:
+    """The experiment in a file, with `--set` put in.
+
+    Raises:
+        ConfigError: what is wrong, with file, key, value and a hint.
+    """
+    return experiment_from(override(read_experiment(path), assignments), place=str(path))
+
+
+def read_experiment(path: Path) -> dict[str, Any]:
+    """The mapping in an experiment's file, with its name, and with the path of its data found."""
+    raw = read_mapping(path)
+    raw.setdefault("name", name_of(path))
+    if isinstance(raw.get("data"), dict) and isinstance(raw["data"].get("path"), str):
+        raw["data"] = {**raw["data"], "path": _beside(path, raw["data"]["path"])}
+    return raw
+
+
+def _beside(file: Path, given: str) -> str:
+    """A path inside a file counts from the working folder if something is there, else from the file's folder."""
+    direct = Path(given).expanduser()
+    beside = file.parent / direct
+    return str(direct.resolve() if direct.exists() or not beside.exists() else beside.resolve())

@@ -1,0 +1,70 @@
+"""A trained model against the baseline on the same examples; the one place where the test split is looked at."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gatesweep.runs.experiment import ExperimentConfig
+from gatesweep.tasks.base import Task
+from gatesweep.track.store import Point, Store
+from gatesweep.train.score import load_weights, score
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The best epoch's metrics, the same checkpoint on the test split, and the baseline on both."""
+
+    metrics: dict[str, float]
+    baseline: dict[str, Any]
+    figures: dict[str, Figure]
+
+    def log(self, store: Store, run_id: str, epoch: int) -> None:
+        """Put test metrics, the baseline and the figures on a run."""
+        now = int(time.time() * 1000)
+        points = [Point(name, value, now, epoch) for name, value in self.metrics.items() if name.startswith("test/")]
+        points += [Point(f"baseline/{name}", value, now, epoch) for name, value in self.baseline["metrics"].items()]
+        tags = {"gatesweep.best_epoch": str(epoch), "gatesweep.baseline": self.baseline["name"]}
+        store.log_batch(run_id, metrics=points, tags=tags)
+        with tempfile.TemporaryDirectory() as folder:
+            store.log_artifacts(run_id, self.save_figures(Path(folder)), "figures")
+
+    def save_figures(self, folder: Path) -> Path:
+        """Every figure as PNG in `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in self.figures.items():
+            figure.savefig(folder / f"{name}.png", dpi=120)
+        return folder
+
+
+def score_best(task: Task, config: ExperimentConfig, checkpoint: Path, metrics: dict[str, float]) -> Scored:
+    """Load the best checkpoint and score it once on the test split."""
+    load_weights(task.module, checkpoint)
+    trainer = config.trainer
+    tested = score(task, "test", precision=trainer.precision, accelerator=trainer.accelerator)
+    return Scored({**metrics, **tested}, baseline_of(task, ("val", "test")), task.figures("test"))
+
+
+def baseline_of(task: Task, splits: tuple[str, ...], path: Path | None = None) -> dict[str, Any]:
+    """`{name, metrics: {"test/mae": …}, candidates}` of the task's baseline on these splits."""
+    found = {split: task.baseline(split, path) for split in splits}
+    candidates: dict[str, dict[str, float]] = {}
+    for split, baseline in found.items():
+        for name, values in baseline.candidates.items():
+            candidates.setdefault(name, {}).update(_named(split, values))
+    metrics = {
+        key: value for split, baseline in found.items() for key, value in _named(split, baseline.metrics).items()
+    }
+    return {"name": found[splits[-1]].name, "metrics": metrics, "candidates": candidates}
+
+
+def _named(split: str, values: Mapping[str, float]) -> dict[str, float]:
+    """`mae` -> `test/mae`."""
+    return {f"{split}/{name}": float(value) for name, value in values.items()}

@@ -1,0 +1,116 @@
+"""After the last trial: score the best one once, keep what is to be kept, write the report, close the books.
+
+Every step may be done again: a driver that dies in here is resumed into the same steps.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from gatesweep.runs.build import prepare
+from gatesweep.runs.lookup import KEPT
+from gatesweep.runs.scoring import score_best
+from gatesweep.sweep.ledger import Trial
+from gatesweep.sweep.page import write_page
+from gatesweep.sweep.session import Session
+from gatesweep.track.addresses import compare_address
+from gatesweep.track.records import Record
+
+
+def finish(session: Session) -> dict[str, Any]:
+    """Everything that follows the trials; returns the fields of `gatesweep.api.Sweep`."""
+    ledger, over = session.ledger, session.ledger.finished
+    ranked = ledger.ranked()
+    try:
+        best = _score(session, ranked[0]) if over and ranked else None
+        _keep(session, ranked)
+        if over and not _is_done(ledger.log.records):
+            ledger.note({"event": "done", "outcomes": ledger.outcomes()})
+        page, view = write_page(ledger, session.sweep_id, session.lock.as_dict(), session.folder)
+        session.projector.log_artifacts(None, page.parent, "report")
+        outcome = ("completed" if ranked else "failed") if over else "stopped"
+        session.projector.finish(outcome, _answer(session, ranked[0], best) if best else "")
+    finally:
+        unsent = session.close()
+    if over and not unsent:
+        shutil.rmtree(session.folder / "trials", ignore_errors=True)
+    experiment_id, projector = session.projector.experiment_id or "", session.projector
+    runs = [run_id for trial in ranked if (run_id := projector.run_id(trial.name))]
+    return {
+        "sweep_id": session.sweep_id,
+        "parent_run_id": projector.parent_run_id or "",
+        "experiment_id": experiment_id,
+        "outcomes": ledger.outcomes(),
+        "best": _best(session, ranked[0], best) if ranked else None,
+        "report": str(page),
+        "wall_s": view.wall_s,
+        "view": view,
+        "compare": compare_address(experiment_id, runs, ""),
+        "stopped": ledger.stopped,
+    }
+
+
+def _score(session: Session, trial: Trial) -> Record:
+    """The best trial's record on the test split; taken from the log where that trial was scored before."""
+    known = next((r for r in reversed(session.ledger.log.records) if r["event"] == "best"), None)
+    if known and known["trial"] == trial.name:
+        return known
+    objective = session.spec.objective
+    config = session.spec.trial_config(trial.params, trial.number)
+    epoch = trial.best_epoch(objective.metric, objective.mode)
+    assert epoch is not None, "a ranked trial has a best epoch"
+    task, _ = prepare(config, data_md5=session.data_md5)
+    scored = score_best(task, config, Path(trial.checkpoints[epoch]), trial.metrics[epoch])
+    session.projector.log_artifacts(trial.name, scored.save_figures(session.folder / "figures"), "figures")
+    test = {name: value for name, value in scored.metrics.items() if name.startswith("test/")}
+    session.ledger.note({"event": "best", "trial": trial.name, "test": test, "baseline": scored.baseline})
+    return session.ledger.log.records[-1]
+
+
+def _keep(session: Session, ranked: list[Trial]) -> None:
+    """Checkpoints of the top trials go to their runs."""
+    keep, objective = session.spec.keep, session.spec.objective
+    for trial in ranked[: keep.top]:
+        epoch = trial.best_epoch(objective.metric, objective.mode)
+        choices: dict[str, list[int]] = {"best": [epoch or 0], "last": [trial.epoch], "all": sorted(trial.checkpoints)}
+        wanted = choices[keep.checkpoints]
+        there = [
+            Path(trial.checkpoints[e]) for e in wanted if e in trial.checkpoints and Path(trial.checkpoints[e]).is_dir()
+        ]
+        for path in there:
+            session.projector.log_artifacts(trial.name, path, f"checkpoints/{path.name}")
+        if there:
+            best = session.folder / "trials" / trial.name / Path(KEPT).name
+            best.write_text(json.dumps({"best": f"e{trial.epoch if keep.checkpoints == 'last' else epoch:04d}"}))
+            session.projector.log_artifacts(trial.name, best, "checkpoints")
+
+
+def _is_done(records: list[Record]) -> bool:
+    last = next((r["event"] for r in reversed(records) if r["event"] in ("done", "resume", "extend")), "")
+    return last == "done"
+
+
+def _best(session: Session, trial: Trial, record: Record | None) -> dict[str, Any]:
+    objective = session.spec.objective
+    epoch = trial.best_epoch(objective.metric, objective.mode)
+    metrics = {**trial.metrics[epoch or 0], **(record["test"] if record else {})}
+    return {
+        "trial_id": f"{session.sweep_id}/{trial.name}",
+        "run_id": session.projector.run_id(trial.name) or "",
+        "config": session.spec.trial_config(trial.params, trial.number).as_dict(),
+        "metrics": metrics,
+        "baseline": record["baseline"] if record else None,
+    }
+
+
+def _answer(session: Session, trial: Trial, record: Record) -> str:
+    """One sentence for the parent run's note."""
+    metric = session.spec.objective.metric
+    tested = "test/" + metric.rpartition("/")[2]
+    base = record["baseline"]["metrics"].get(tested)
+    against = f"; the baseline {record['baseline']['name']} has {base:.5g}" if base is not None else ""
+    value, test = session.ledger.value(trial), record["test"].get(tested, float("nan"))
+    return f"{trial.name} is best: {metric} {value:.5g}, {tested} {test:.5g}{against}."

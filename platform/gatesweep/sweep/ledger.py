@@ -1,0 +1,281 @@
+"""What a sweep knows: its log, folded. Every change is computed, written, synced, and only then acted on.
+
+A trial is open until a record gives it an outcome. An attempt is Ray Tune's business and disposable; the trial is ours
+and is never lost. Replaying the log makes every decision again and compares: a library that now decides differently
+is an error, not another history.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gatesweep.errors import LogError
+from gatesweep.sweep.schedule import scheduler
+from gatesweep.sweep.search import Params, searcher
+from gatesweep.sweep.spec import Budget, SweepSpec
+from gatesweep.track.log import ReadOnlyLog, SweepLog
+from gatesweep.track.records import Record
+
+MIN_FAILURES = 4
+"""Failed trials below which the breaker stays closed: two out of three say little."""
+
+
+@dataclass
+class Trial:
+    """One configuration and all that became of it."""
+
+    name: str
+    number: int
+    params: Params
+    attempt: int = 0
+    deaths: int = 0
+    dead: bool = False
+    """The newest attempt has died."""
+    epoch: int = 0
+    checkpoint: str | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    order: int = 0
+    """When it was first started, counted over the sweep: interrupted trials go on in this order."""
+    metrics: dict[int, dict[str, float]] = field(default_factory=dict)
+    checkpoints: dict[int, str] = field(default_factory=dict)
+    started_ms: int = 0
+    busy_ms: int = 0
+
+    def best_epoch(self, metric: str, mode: str) -> int | None:
+        """The epoch with the best objective, the earlier of equals."""
+        sign = 1.0 if mode == "min" else -1.0
+        return min(self.metrics, key=lambda epoch: (sign * self.metrics[epoch][metric], epoch), default=None)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is to do: one attempt at one trial."""
+
+    trial: Trial
+    folder: Path
+
+
+class Ledger:
+    """The state of one sweep. One thread calls it: Ray Tune's control loop."""
+
+    def __init__(self, log: SweepLog | ReadOnlyLog, spec: SweepSpec, folder: Path) -> None:
+        self.log, self.spec, self.folder = log, spec, folder
+        self.trials: dict[str, Trial] = {}
+        self.running: dict[str, str] = {}
+        """Ray Tune's id of an attempt -> our trial."""
+        self.stopped: str | None = None
+        self.exhausted = False
+        self.listeners: list[Callable[[Record], None]] = []
+        self.search, self.schedule = searcher(spec), scheduler(spec)
+        self._orders = itertools.count(1)
+        for line, record in enumerate(log.records, 1):
+            self._replay(record, line)
+
+    @property
+    def budget(self) -> Budget:
+        """How much to try, with every extension in it."""
+        return self.spec.budget
+
+    def value(self, trial: Trial) -> float | None:
+        """A trial's objective at its best epoch."""
+        best = trial.best_epoch(self.spec.objective.metric, self.spec.objective.mode)
+        return None if best is None else trial.metrics[best][self.spec.objective.metric]
+
+    def ranked(self) -> list[Trial]:
+        """Trials with a value and no failure, the best first."""
+        sign = 1.0 if self.spec.objective.mode == "min" else -1.0
+        scored = [(self.value(t), t) for t in self.trials.values() if t.outcome != "failed"]
+        return [
+            t for _, t in sorted(((sign * v, t) for v, t in scored if v is not None), key=lambda p: (p[0], p[1].number))
+        ]
+
+    def outcomes(self) -> dict[str, int]:
+        """How many trials ended how; open ones of a stopped sweep count as stopped."""
+        counts = dict.fromkeys(("completed", "pruned", "failed", "stopped"), 0)
+        for trial in self.trials.values():
+            counts[trial.outcome or "stopped"] += 1
+        return counts
+
+    @property
+    def finished(self) -> bool:
+        """No trial is open and none is left to propose."""
+        all_asked = len(self.trials) >= self.budget.trials or self.exhausted
+        return all_asked and all(trial.outcome for trial in self.trials.values())
+
+    # ---- what the executor asks and says
+
+    def next(self, key: str) -> Assignment | Literal["wait", "finished"]:
+        """The next attempt for the executor's handle `key`."""
+        if self.stopped is not None:
+            return "finished"
+        live = set(self.running.values())
+        if len(live) >= self.budget.concurrent:
+            return "wait"
+        waiting = [t for t in self.trials.values() if t.outcome is None and t.name not in live]
+        trial = min(waiting, key=lambda t: (t.order or 1 << 30, t.number)) if waiting else self._new()
+        if trial is None:
+            return "wait" if live else "finished"
+        self._write({"event": "start", "trial": trial.name, "attempt": trial.attempt + 1, "epoch": trial.epoch})
+        self.running[key] = trial.name
+        # the nonce keeps a late attempt of a killed driver out of this one's folder
+        return Assignment(trial, self.folder / "trials" / trial.name / f"a{trial.attempt}-{secrets.token_hex(3)}")
+
+    def _new(self) -> Trial | None:
+        number = len(self.trials)
+        proposal = self.search.propose(number) if number < self.budget.trials else None
+        if proposal is None:
+            self.exhausted = self.exhausted or number < self.budget.trials
+            return None
+        params, memory = proposal
+        record = {"event": "new", "trial": f"t{number:04d}", "number": number, "params": params, "memory": memory}
+        self._write(record, proposed=True)
+        return self.trials[f"t{number:04d}"]
+
+    def result(self, key: str, report: dict[str, Any]) -> Literal["continue", "stop"]:
+        """One epoch of an attempt; the answer is already on disk."""
+        trial = self.trials[self.running[key]]
+        if self.stopped is not None or report["attempt"] != trial.attempt or trial.outcome is not None:
+            return "stop"
+        if report["epoch"] <= trial.epoch:  # an epoch trained again after a death: already in the log
+            return "continue"
+        if report["epoch"] != trial.epoch + 1:
+            raise AssertionError(f"{trial.name} reports epoch {report['epoch']} after {trial.epoch}")
+        goes_on = self._decide(trial, report["epoch"], report["metrics"])
+        outcome = "completed" if report["final"] else None if goes_on else "pruned"
+        self._write(
+            {
+                "event": "result",
+                "trial": trial.name,
+                "attempt": trial.attempt,
+                "epoch": report["epoch"],
+                "metrics": report["metrics"],
+                "checkpoint": report["checkpoint"],
+                "final": report["final"],
+                "decision": "continue" if goes_on else "stop",
+                "outcome": outcome,
+            }
+        )
+        return "continue" if outcome is None else "stop"
+
+    def failed(self, key: str, reason: str, *, retry: bool) -> None:
+        """An attempt died: told once. Where another may fare better and retries are left, the trial stays open."""
+        name = self.running.get(key)
+        trial = self.trials[name] if name else None
+        if trial is None or trial.outcome is not None or trial.dead or self.stopped is not None:
+            return
+        again = retry and trial.deaths < self.spec.failure.retries
+        self._write(
+            {"event": "fail", "trial": trial.name, "attempt": trial.attempt, "reason": reason, "final": not again}
+        )
+        if not again and self._tripped():
+            failed = self.outcomes()["failed"]
+            ended = sum(1 for t in self.trials.values() if t.outcome)
+            self.stop(f"the breaker: {failed} of {ended} ended trials failed")
+
+    def released(self, key: str, error: str | None = None) -> None:
+        """The executor's handle is over; idempotent. An attempt without a last result counts as a death."""
+        name = self.running.get(key)
+        if name is not None and error is not None:
+            self.failed(key, error, retry=True)
+        self.running.pop(key, None)
+        if name is None or error is not None or self.stopped is not None:
+            return
+        if self.trials[name].outcome is None and not self.trials[name].dead:
+            self.running[key] = name
+            self.failed(key, "the attempt ended without a last epoch", retry=True)
+            self.running.pop(key)
+
+    def stop(self, reason: str) -> None:
+        """Nothing starts any more; open trials are resumable."""
+        if self.stopped is None:
+            self._write({"event": "stop", "reason": reason})
+
+    def resume(self) -> None:
+        """Go on after a stop or a death of the driver."""
+        self._write({"event": "resume"})
+
+    def extend(self, budget: Budget) -> None:
+        """Change how much to try."""
+        self._write({"event": "extend", "budget": budget.model_dump(mode="json")})
+
+    def note(self, record: Record) -> None:
+        """A record that changes no trial: the best one's test score, the end."""
+        self._write(record)
+
+    # ---- the fold
+
+    def _write(self, record: Record, proposed: bool = False) -> None:
+        written = self.log.append(record)
+        self._apply(written, proposed=proposed)
+        for listener in self.listeners:
+            listener(written)
+
+    def _replay(self, record: Record, line: int) -> None:
+        if record["event"] == "result":
+            trial = self.trials[record["trial"]]
+            decision = "continue" if self._decide(trial, record["epoch"], record["metrics"]) else "stop"
+            if decision != record["decision"]:
+                raise LogError(
+                    f"line {line} says '{record['decision']}' where this version decides '{decision}'",
+                    place=str(self.log.path),
+                    hint="resume with the versions that the log's first line names",
+                )
+        self._apply(record, proposed=False)
+
+    def _decide(self, trial: Trial, epoch: int, metrics: dict[str, float]) -> bool:
+        return self.schedule.goes_on(trial.name, epoch, metrics[self.spec.objective.metric])
+
+    def _apply(self, record: Record, *, proposed: bool) -> None:
+        trial = self.trials.get(record.get("trial", ""))
+        match record["event"]:
+            case "new":
+                if not proposed:
+                    self.search.adopt(record["number"], record["params"], record["memory"])
+                self.trials[record["trial"]] = Trial(record["trial"], record["number"], record["params"])
+                self.schedule.add(record["trial"])
+            case "stop":
+                self.stopped = record["reason"]
+            case "resume":
+                self.stopped = None
+            case "extend":
+                self.spec = self.spec.model_copy(update={"budget": Budget(**record["budget"])})
+            case "start" | "result" | "fail" | "end" if trial is not None:
+                self._apply_to(trial, record)
+
+    def _apply_to(self, trial: Trial, record: Record) -> None:
+        if record["event"] == "start":
+            trial.attempt, trial.started_ms, trial.dead = record["attempt"], record["ts"], False
+            trial.order = trial.order or next(self._orders)
+            return
+        trial.busy_ms += max(0, record["ts"] - trial.started_ms)
+        trial.started_ms = record["ts"]
+        if record["event"] == "result":
+            trial.epoch, trial.metrics[record["epoch"]] = record["epoch"], record["metrics"]
+            if record["checkpoint"]:
+                trial.checkpoint = trial.checkpoints[record["epoch"]] = record["checkpoint"]
+            if record["outcome"]:
+                self._over(trial, record["outcome"], None)
+        elif record["event"] == "fail":
+            trial.deaths, trial.dead = trial.deaths + 1, True
+            if record["final"]:
+                self._over(trial, "failed", record["reason"])
+        else:
+            self._over(trial, record["outcome"], record["reason"])
+
+    def _over(self, trial: Trial, outcome: str, reason: str | None) -> None:
+        trial.outcome, trial.reason = outcome, reason
+        value = None if outcome == "failed" else self.value(trial)
+        latest = trial.metrics[trial.epoch][self.spec.objective.metric] if trial.epoch in trial.metrics else None
+        self.schedule.over(trial.name, trial.epoch, None if outcome == "failed" else latest)
+        self.search.tell(trial.number, value)
+
+    def _tripped(self) -> bool:
+        ended = [t for t in self.trials.values() if t.outcome]
+        failed = [t for t in ended if t.outcome == "failed"]
+        return len(failed) >= MIN_FAILURES and len(failed) > self.spec.failure.breaker * len(ended)

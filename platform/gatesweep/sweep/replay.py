@@ -1,0 +1,74 @@
+"""Hold a log against its spec: the searcher asked again, live, at every proposal; the scheduler at every epoch.
+
+What a sweep did at `concurrent: 2` depends on the order in which results came in. That order is the log's own, so a
+replay must find the recorded proposals and decisions, every one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatesweep.sweep.schedule import scheduler
+from gatesweep.sweep.search import searcher
+from gatesweep.sweep.spec import spec_from
+from gatesweep.track.log import read
+from gatesweep.track.records import Record
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first thing that a replay decides otherwise."""
+
+    line: int
+    trial: str
+    what: str
+    was: Any
+    is_now: Any
+
+
+def replay(path: Path) -> tuple[int, list[Difference]]:
+    """How many proposals and decisions a log holds, and those that a fresh searcher and scheduler make otherwise."""
+    records, _ = read(path)
+    spec = spec_from(records[0]["spec"], place=str(path))
+    search, schedule = searcher(spec), scheduler(spec)
+    sign = 1.0 if spec.objective.mode == "min" else -1.0
+    numbers: dict[str, int] = {}
+    values: dict[str, list[float]] = {}
+    compared, found = 0, []
+    for line, record in enumerate(records, 1):
+        trial = record.get("trial", "")
+        if record["event"] == "new":
+            compared += 1
+            numbers[trial], values[trial] = record["number"], []
+            proposal = search.propose(record["number"])
+            again = _json(proposal[0]) if proposal else None
+            if again != record["params"]:
+                found.append(Difference(line, trial, "proposal", record["params"], again))
+            schedule.add(trial)
+        elif record["event"] == "result":
+            compared += 1
+            value = record["metrics"][spec.objective.metric]
+            values[trial].append(value)
+            decision = "continue" if schedule.goes_on(trial, record["epoch"], value) else "stop"
+            if decision != record["decision"]:
+                found.append(Difference(line, trial, "decision", record["decision"], decision))
+        outcome = _outcome(record)
+        if outcome:
+            latest = values[trial][-1] if values[trial] and outcome != "failed" else None
+            schedule.over(trial, len(values[trial]), latest)
+            best = min(values[trial], key=lambda v: sign * v) if latest is not None else None
+            search.tell(numbers[trial], best)
+    return compared, found
+
+
+def _outcome(record: Record) -> str | None:
+    """The outcome that a record gives its trial, if any."""
+    if record["event"] == "fail":
+        return "failed" if record["final"] else None
+    return record.get("outcome") if record["event"] in ("result", "end") else None
+
+
+def _json(params: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in params.items()}

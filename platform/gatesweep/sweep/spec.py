@@ -1,0 +1,235 @@
+"""`configs/sweeps/*.yaml`: a question, a space, and how to search it. Checked whole before anything starts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+
+from gatesweep.config.dimension import Dimension
+from gatesweep.config.loader import build, did_you_mean, override, put
+from gatesweep.config.section import Section
+from gatesweep.config.yaml_file import read_mapping
+from gatesweep.errors import ConfigError
+from gatesweep.runs.experiment import ExperimentConfig, experiment_from, name_of, read_experiment
+from gatesweep.sweep.space import dotted, ordered, typed
+from gatesweep.tasks.registry import epoch_metrics
+from gatesweep.train.config import KeepConfig
+
+
+class Objective(Section):
+    """What to make small or large."""
+
+    metric: str
+    """A metric that the task reports each epoch, e.g. val/mae."""
+
+    mode: Literal["min", "max"] = "min"
+    """Whether less or more of it is better."""
+
+
+class SearchConfig(Section):
+    """Who proposes the next configuration."""
+
+    name: Literal["tpe", "random", "grid"] = "tpe"
+    """tpe: Optuna's multivariate TPE; random; grid: every combination of choices, in order."""
+
+    seed: int = Field(1, ge=0, lt=2**32)
+    """Proposal n is a function of this seed, n, and the results it had seen."""
+
+    startup_trials: PositiveInt = 6
+    """Random proposals before tpe starts to model."""
+
+
+class SchedulerConfig(Section):
+    """Who stops the trials that promise little."""
+
+    name: Literal["asha", "none"] = "asha"
+    """asha: asynchronous successive halving (Li et al., 2018); none: every trial trains to the end."""
+
+    grace_epochs: PositiveInt = 2
+    """Epochs that every trial gets."""
+
+    reduction: Annotated[int, Field(ge=2)] = 3
+    """At each rung about one in this many goes on."""
+
+
+class Budget(Section):
+    """How much to try."""
+
+    trials: PositiveInt = 12
+    """How many configurations."""
+
+    concurrent: PositiveInt = 2
+    """How many of them at a time."""
+
+
+class Resources(Section):
+    """What one worker of one trial gets."""
+
+    cpus: PositiveInt = 1
+    """CPU cores, and torch threads, per worker."""
+
+    gpus: NonNegativeFloat = 0.0
+    """GPUs per worker; a share such as 0.25 packs trials onto one."""
+
+    workers: Annotated[int, Field(ge=1, le=1)] = 1
+    """Workers per trial."""
+
+
+class FailureConfig(Section):
+    """What happens when a trial dies."""
+
+    retries: NonNegativeInt = 3
+    """Further attempts after a death that another attempt may survive; a NaN loss is not one."""
+
+    breaker: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """The sweep pauses, resumably, once more than this share of its ended trials failed (4 failures at least)."""
+
+
+class SweepSpec(Section):
+    """A sweep: the question, the experiment it varies, the space, and how to search it."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]{1,24}$")
+    """Names the MLflow experiment and starts the sweep's id; by default the file's stem."""
+
+    question: str = ""
+    """What the sweep is to find out, in a sentence: the title of its report."""
+
+    experiment: ExperimentConfig
+    """The training that the space varies: a file's path, beside this one, or the sections themselves."""
+
+    objective: Objective
+    """What to make small or large."""
+
+    space: dict[str, Dimension] = Field(min_length=1)
+    """Dotted keys of the experiment, each with its range or choices."""
+
+    search: SearchConfig = SearchConfig(seed=1)
+    """Who proposes."""
+
+    scheduler: SchedulerConfig = SchedulerConfig()
+    """Who stops."""
+
+    budget: Budget = Budget()
+    """How much to try."""
+
+    resources: Resources = Resources()
+    """What one trial gets."""
+
+    failure: FailureConfig = FailureConfig()
+    """What happens when a trial dies."""
+
+    keep: KeepConfig = KeepConfig()
+    """What stays on disk."""
+
+    reuse_actors: bool = True
+    """Keep worker processes warm between trials: a trial then starts in a second instead of ten."""
+
+    @model_validator(mode="after")
+    def _conditions_make_sense(self) -> SweepSpec:
+        for key, dimension in self.space.items():
+            for other in dimension.when or {}:
+                if other not in self.space:
+                    idea = did_you_mean(other, self.space)
+                    raise ValueError(f"space: '{key}' depends on '{other}', which is no dimension\n\nhint: {idea}")
+        ordered(self.space)
+        if self.search.name == "grid":
+            ranges = [key for key, dimension in self.space.items() if dimension.kind != "choice"]
+            if ranges:
+                hint = "list its values: {choice: […]}"
+                raise ValueError(f"space: a grid takes choices only, and '{ranges[0]}' is a range\n\nhint: {hint}")
+        return self
+
+    def trial_config(self, params: Mapping[str, Any], number: int, sweep_seed: int | None = None) -> ExperimentConfig:
+        """The experiment of one trial: the proposal put in, its own seed, the objective monitored."""
+        from gatesweep.config.digest import seed_of
+
+        raw = copy.deepcopy(self.experiment.as_dict())
+        for key, value in params.items():
+            put(raw, key, value)
+        if "seed" not in params:
+            raw["seed"] = seed_of(self.search.seed, "trial", number)
+        raw["name"] = self.name
+        raw["trainer"].update(monitor=self.objective.metric, mode=self.objective.mode, threads=self.resources.cpus)
+        return experiment_from(raw, place=f"trial {number}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every value as plain JSON; dimensions without their empty fields."""
+        values = self.model_dump(mode="json")
+        values["space"] = {key: {k: v for k, v in dim.items() if v is not None} for key, dim in values["space"].items()}
+        return values
+
+
+def spec_from(raw: dict[str, Any], *, place: str, folder: Path | None = None) -> SweepSpec:
+    """A checked spec from a plain mapping; an experiment given as a path is read relative to `folder`.
+
+    Raises:
+        ConfigError: what is wrong, with file, key, value and a hint.
+    """
+    raw = copy.deepcopy(raw)
+    experiment = raw.get("experiment")
+    if isinstance(experiment, dict) and isinstance(experiment.get("file"), str):
+        experiment = {**_experiment_file(experiment.pop("file"), folder), **experiment}
+    elif isinstance(experiment, str):
+        experiment = _experiment_file(experiment, folder)
+    if not isinstance(experiment, dict):
+        what = "is missing" if experiment is None else f"is neither a file nor its sections, but {experiment!r}"
+        raise ConfigError(f"'experiment' {what}", place=place, hint="add `experiment: ../experiments/traffic.yaml`")
+    config = experiment_from(experiment, place=f"{place}: experiment")
+    space = raw.get("space")
+    if not space:
+        raise ConfigError(
+            "space: is empty", place=place, hint="add a dimension: `optimizer.lr: {log_uniform: [1e-4, 1e-1]}`"
+        )
+    raw["experiment"], raw["space"] = config, dotted(space) if isinstance(space, dict) else space
+    spec = build(SweepSpec, raw, place=place)
+    return _checked(spec, place)
+
+
+def _checked(spec: SweepSpec, place: str) -> SweepSpec:
+    """A metric that the task reports, a schedule that fits, and a space that the experiment can take."""
+    metrics = epoch_metrics(spec.experiment.task)
+    if metrics and spec.objective.metric not in metrics:
+        raise ConfigError(
+            f"objective.metric: {spec.experiment.task} reports no '{spec.objective.metric}' while it trains",
+            place=place,
+            hint=did_you_mean(spec.objective.metric, sorted(metrics)),
+        )
+    if spec.scheduler.name == "asha" and spec.scheduler.grace_epochs > spec.experiment.trainer.max_epochs:
+        raise ConfigError(
+            f"scheduler.grace_epochs: {spec.scheduler.grace_epochs} is more than the experiment's "
+            f"max_epochs {spec.experiment.trainer.max_epochs}",
+            place=place,
+        )
+    if spec.scheduler.name == "asha" and "trainer.max_epochs" in spec.space:
+        raise ConfigError(
+            "space: asha needs the same 'trainer.max_epochs' for every trial",
+            place=place,
+            hint="take it out of the space, or use `scheduler: {name: none}`",
+        )
+    return spec.model_copy(update={"space": typed(spec.space, spec.experiment, place)})
+
+
+def load_spec(path: Path, assignments: Sequence[str] = ()) -> SweepSpec:
+    """The sweep in a file, with `--set` put in: `--set budget.trials=4 --set experiment.trainer.max_epochs=3`."""
+    raw = read_mapping(path)
+    raw.setdefault("name", name_of(path))
+    if isinstance(raw.get("experiment"), str) and any(a.startswith("experiment.") for a in assignments):
+        raw["experiment"] = {"file": raw["experiment"]}
+    if isinstance(raw.get("experiment"), dict) and "file" in raw["experiment"]:
+        raw["experiment"] = _merged(_experiment_file(raw["experiment"].pop("file"), path.parent), raw["experiment"])
+    return spec_from(override(raw, assignments), place=str(path), folder=path.parent)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        base[key] = _merged(base[key], value) if both else value
+    return base
+
+
+def _experiment_file(given: str, folder: Path | None) -> dict[str, Any]:
+    return read_experiment((folder or Path()) / given)

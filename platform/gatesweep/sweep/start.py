@@ -1,0 +1,111 @@
+"""A new sweep: checked and proven on a real batch first; only then are its folder, log and parent run made.
+
+It comes in two steps, `start(...)` and the call of what that returns, so that Ray can start beside the first while
+nothing has been made yet.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatesweep.errors import ConfigError
+from gatesweep.runs.disk import check_disk
+from gatesweep.sweep import cluster
+from gatesweep.sweep.session import Hooks, Opening, Say, Session, folder_of, opened
+from gatesweep.sweep.spec import SweepSpec
+from gatesweep.track.lineage import collect
+from gatesweep.track.log import SweepLog
+from gatesweep.track.records import VERSION, Record
+from gatesweep.track.store import Store
+
+if TYPE_CHECKING:
+    from gatesweep.tasks.base import Task
+
+DECIDING = ("ray", "optuna", "torch", "pytorch-lightning", "numpy")
+"""Packages whose version changes proposals, decisions or metrics; named in the log's first line."""
+
+
+def new_id(name: str) -> str:
+    """`<name>-<yyyymmdd>-<6 hex>`."""
+    return f"{name}-{time.strftime('%Y%m%d')}-{secrets.token_hex(3)}"
+
+
+def check(spec: SweepSpec, sweep_id: str, home: Path) -> Path:
+    """Everything that can be refused without loading data or starting a process; returns the sweep's folder.
+
+    Raises:
+        UserError: an id in use, impossible resources, no disk.
+    """
+    folder = folder_of(sweep_id, home)
+    if folder.exists():
+        raise ConfigError(
+            f"the sweep '{sweep_id}' is there already",
+            place="--id",
+            hint=f"`gatesweep resume {sweep_id}` goes on with it; leave --id out for a new one",
+        )
+    cluster.check(spec.resources.cpus, spec.resources.gpus)
+    check_disk(home)
+    return folder
+
+
+def proven(spec: SweepSpec, say: Say) -> Task:
+    """The first trial's task, after one real batch of training and one of validation.
+
+    Raises:
+        ConfigError: the objective is not among what was reported.
+        UserError: data missing, altered or unusable.
+    """
+    from gatesweep.runs.build import prepare  # torch and Lightning: imported while Ray starts
+    from gatesweep.train.fit import prove
+
+    experiment = spec.trial_config({}, 0)
+    task, recipe = prepare(experiment, say=say)
+    reported = prove(task, recipe)
+    if spec.objective.metric not in reported:
+        raise ConfigError(
+            f"objective.metric: {experiment.task} reported no '{spec.objective.metric}' on a real batch",
+            place=spec.name,
+            hint=f"it reports: {', '.join(sorted(reported))}",
+        )
+    return task
+
+
+def start(spec: SweepSpec, sweep_id: str, open_store: Callable[[], Store], hooks: Hooks, home: Path) -> Opening:
+    """Prove a new sweep. What is returned makes its folder, log and parent run.
+
+    Raises:
+        UserError: nothing was made.
+    """
+    folder = check(spec, sweep_id, home)
+    task = proven(spec, hooks.say)
+    store = open_store()
+    if store.find_run({"gatesweep.sweep_id": sweep_id}):
+        raise ConfigError(
+            f"the tracking store has a sweep '{sweep_id}' already", place="--id", hint="leave --id out for a new one"
+        )
+    lock = collect(spec.as_dict(), task.datasets, {"search": spec.search.seed, "experiment": spec.experiment.seed})
+    first: Record = {
+        "event": "sweep",
+        "version": VERSION,
+        "sweep_id": sweep_id,
+        "name": spec.name,
+        "spec": spec.as_dict(),
+        "data": {dataset.name: dataset.md5 for dataset in task.datasets},
+        "versions": {package: version(package) for package in DECIDING},
+    }
+
+    def make() -> Session:
+        folder.mkdir(parents=True)
+        (folder / "lock.json").write_text(lock.text())
+        if lock.diff:
+            (folder / "diff.patch").write_text(lock.diff)
+        log = SweepLog(folder / "log.jsonl", create=True)
+        log.append(first)
+        return opened(spec, sweep_id, folder, log, store, lock, task, hooks)
+
+    return make

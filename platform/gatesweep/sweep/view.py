@@ -1,0 +1,98 @@
+"""A sweep's ledger as the plain data that reports, tables and JSON are made of."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from gatesweep.report.view import SweepView, TrialView
+from gatesweep.sweep.ledger import Ledger, Trial
+from gatesweep.track.records import Record
+
+
+def trial_view(trial: Trial, ledger: Ledger, sweep_id: str) -> TrialView:
+    """One trial."""
+    objective = ledger.spec.objective
+    best = trial.best_epoch(objective.metric, objective.mode)
+    live = trial.name in ledger.running.values() and ledger.stopped is None
+    return TrialView(
+        trial_id=f"{sweep_id}/{trial.name}",
+        number=trial.number,
+        params=dict(trial.params),
+        outcome=trial.outcome or ("running" if live else "stopped"),  # type: ignore[arg-type]
+        metrics=dict(trial.metrics[best]) if best else {},
+        best_value=ledger.value(trial),
+        epochs=trial.epoch,
+        history=[(epoch, values[objective.metric]) for epoch, values in sorted(trial.metrics.items())],
+        duration_s=trial.busy_ms / 1000,
+        attempts=trial.attempt,
+        reason=trial.reason,
+        seed=ledger.spec.trial_config(trial.params, trial.number).seed,
+    )
+
+
+def sweep_view(ledger: Ledger, sweep_id: str, lock: Mapping[str, Any]) -> SweepView:
+    """The whole sweep as its log has it.
+
+    Args:
+        lock: the content of the sweep's `lock.json`.
+    """
+    records, spec = ledger.log.records, ledger.spec
+    values = spec.as_dict()
+    last = _last(records, "best")
+    ranked = ledger.ranked()
+    code = lock.get("code", {})
+    return SweepView(
+        sweep_id=sweep_id,
+        name=spec.name,
+        question=spec.question,
+        metric=spec.objective.metric,
+        mode=spec.objective.mode,
+        space=values["space"],
+        search=values["search"],
+        scheduler=values["scheduler"],
+        budget=values["budget"],
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(records[0]["ts"] / 1000)),
+        wall_s=wall_s(records),
+        data=records[0]["data"],
+        commit=code.get("commit"),
+        dirty=bool(code.get("dirty")),
+        trials=[trial_view(trial, ledger, sweep_id) for trial in ledger.trials.values()],
+        best=f"{sweep_id}/{ranked[0].name}" if ranked else None,
+        baseline=last["baseline"] if last else None,
+        test=last["test"] if last else {},
+        environment=environment(records[0], lock),
+        notes=_notes(records),
+    )
+
+
+def environment(first: Record, lock: Mapping[str, Any]) -> dict[str, str]:
+    """Versions and machine, for a reader."""
+    machine = {key: str(value) for key, value in lock.get("machine", {}).items() if isinstance(value, str | int)}
+    return {"python": str(lock.get("python", "")), **first["versions"], **machine}
+
+
+def wall_s(records: list[Record]) -> float:
+    """Seconds in which the sweep was being worked on: the time between a death and the next `resume` does not count."""
+    total = 0
+    for before, after in itertools.pairwise(records):
+        if after["event"] != "resume":
+            total += after["ts"] - before["ts"]
+    return round(total / 1000, 3)
+
+
+def _last(records: list[Record], event: str) -> Record | None:
+    return next((record for record in reversed(records) if record["event"] == event), None)
+
+
+def _notes(records: list[Record]) -> list[str]:
+    resumed = sum(record["event"] == "resume" for record in records)
+    deaths = sum(record["event"] == "fail" and not record["final"] for record in records)
+    stops = [f"stopped: {record['reason']}" for record in records if record["event"] == "stop"]
+    return [
+        *([f"resumed {resumed} times"] if resumed else []),
+        *([f"{deaths} attempts died and were tried again"] if deaths else []),
+        *stops,
+    ]

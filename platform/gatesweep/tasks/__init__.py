@@ -1,0 +1,1 @@
+"""What is learnt: one Lightning module and one data module per task, found by name in `registry`."""

@@ -1,0 +1,84 @@
+"""Forecasts without parameters, scored on the very windows that the model is scored on.
+
+    last value            ŷ_(o+k) = y_(o-1)
+    seasonal naive, lag m ŷ_(o+k) = y_(o+k-m), and where that lies in the future itself, the last known season again
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatesweep.tasks.base import Baseline
+from gatesweep.tasks.forecasting.metrics import SUMS, error_sums, from_sums
+from gatesweep.tasks.forecasting.units import Floats
+
+LAST_VALUE = "last value"
+CHUNK = 4096
+
+
+def seasonal_name(lag: int) -> str:
+    """What the seasonal-naive baseline is called in logs and tables."""
+    return f"seasonal naive, lag {lag}"
+
+
+def last_value(values_N: Floats, origin_W: NDArray[np.int64], horizon: int) -> Floats:
+    """The forecast `[W, F]` that nothing changes."""
+    return np.repeat(values_N[origin_W - 1][:, None], horizon, axis=1)
+
+
+def seasonal_naive(values_N: Floats, origin_W: NDArray[np.int64], horizon: int, lag: int) -> Floats:
+    """The forecast `[W, F]` that every step repeats the step `lag` earlier, or its last known season."""
+    ahead_F = np.arange(horizon)
+    forecast: Floats = values_N[origin_W[:, None] + ahead_F - lag * (ahead_F // lag + 1)]
+    return forecast
+
+
+def score(values_N: Floats, truth_N: Floats, origin_W: Tensor, horizon: int, lag: int | None,
+          naive_error: float) -> dict[str, float]:
+    """Metrics of the last value (`lag` none) or of a seasonal naive forecast over these windows.
+
+    Args:
+        truth_N: `values_N`, NaN where it was never measured.
+    """
+    sums = torch.zeros(len(SUMS), dtype=torch.float64)
+    for origin_B in np.split(origin_W.numpy(), range(CHUNK, len(origin_W), CHUNK)):
+        forecast = (last_value(values_N, origin_B, horizon) if lag is None
+                    else seasonal_naive(values_N, origin_B, horizon, lag))
+        truth = truth_N[origin_B[:, None] + np.arange(horizon)]
+        sums += error_sums(*(torch.from_numpy(array) for array in (forecast, truth, values_N[origin_B - 1])))
+    found = from_sums(sums, naive_error)
+    found.pop("loss", None)
+    return found
+
+
+def choose_lag(values_N: Floats, truth_N: Floats, train_W: Tensor, horizon: int, lags: tuple[int, ...]) -> int:
+    """The seasonal lag with the smallest MAE on the training windows; the first of equals."""
+    return min(lags, key=lambda lag: score(values_N, truth_N, train_W, horizon, lag, np.nan)["mae"])
+
+
+def majority_direction(train_N: Floats, train_W: Tensor, values_N: Floats, origin_W: Tensor,
+                       horizon: int) -> tuple[str, dict[str, float]]:
+    """Always saying what was the more frequent direction in training: what a directional accuracy has to beat."""
+    train_WF, asked_WF = _moves(train_N, train_W, horizon), _moves(values_N, origin_W, horizon)
+    up = (train_WF > 0).sum() >= (train_WF < 0).sum()
+    rises, falls = int((asked_WF > 0).sum()), int((asked_WF < 0).sum())
+    hits = rises if up else falls
+    return f"always {'up' if up else 'down'}", {"direction": hits / (rises + falls)} if rises + falls else {}
+
+
+def _moves(values_N: Floats, origin_W: Tensor, horizon: int) -> Floats:
+    origin = origin_W.numpy()
+    moves: Floats = values_N[origin[:, None] + np.arange(horizon)] - values_N[origin - 1][:, None]
+    return moves
+
+
+def baseline(values_N: Floats, truth_N: Floats, origin_W: Tensor, horizon: int, lags: tuple[int, ...], chosen: int,
+             naive_error: float, further: dict[str, dict[str, float]] | None = None) -> Baseline:
+    """Every candidate scored on these windows, the seasonal one at lag `chosen` being the baseline."""
+    candidates = {LAST_VALUE: score(values_N, truth_N, origin_W, horizon, None, naive_error)}
+    candidates |= {seasonal_name(lag): score(values_N, truth_N, origin_W, horizon, lag, naive_error) for lag in lags}
+    name = seasonal_name(chosen)
+    return Baseline(name=name, metrics=candidates[name], candidates=candidates | (further or {}))

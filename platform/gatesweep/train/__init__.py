@@ -1,0 +1,1 @@
+"""The fit loop: optimizers, schedules, callbacks, checkpoints, seeds; and the Recorder protocol."""

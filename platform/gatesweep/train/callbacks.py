@@ -1,0 +1,83 @@
+"""What happens at the borders of batches and epochs: the NaN guard, the generators' states, the report of an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from gatesweep.errors import TrialFailed
+from gatesweep.train import checkpoint, seeds
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One finished epoch, whose checkpoint is already on disk."""
+
+    epoch: int
+    """Counted from 1."""
+    metrics: dict[str, float]
+    checkpoint: Path
+    final: bool
+    """No epoch follows: the last one, or early stopping."""
+
+
+class NanGuard(Callback):
+    """Ends the training at the first loss that is no number, and says where."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        if isinstance(loss, torch.Tensor) and not torch.isfinite(loss).all():
+            raise TrialFailed(
+                f"the training loss is {loss.item()} in epoch {trainer.current_epoch + 1}, batch {batch_idx + 1}",
+                hint="a lower optimizer.lr, or optimizer.clip_norm, usually keeps it finite",
+            )
+
+
+class Generators(Callback):
+    """Keeps the random generators' states in the checkpoint, and puts them back the moment it is loaded.
+
+    Making a data iterator draws a number, and Lightning makes the first one as early as `configure_optimizers`, when
+    that asks for the number of steps: any later hook would give every following draw another place.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        return seeds.state()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        seeds.restore(state_dict)
+
+
+class EpochEnd(Callback):
+    """Checkpoint first, then the report: whoever hears of an epoch can resume from it. Goes last in the list."""
+
+    def __init__(self, folder: Path, monitor: str, on_epoch: Callable[[EpochReport], None]) -> None:
+        self.folder, self.monitor, self.on_epoch = folder, monitor, on_epoch
+        self._started = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics["time/epoch_s"] = time.perf_counter() - self._started
+        if self.monitor not in metrics:
+            raise TrialFailed(
+                f"the task never reported '{self.monitor}'", hint=f"it reports: {', '.join(sorted(metrics))}"
+            )
+        if not math.isfinite(metrics[self.monitor]):
+            raise TrialFailed(
+                f"{self.monitor} is {metrics[self.monitor]} in epoch {epoch}", hint="a lower optimizer.lr usually helps"
+            )
+        final = trainer.should_stop or epoch >= (trainer.max_epochs or 0)
+        saved = checkpoint.save(trainer, self.folder, epoch)
+        self.on_epoch(EpochReport(epoch, metrics, saved, final))

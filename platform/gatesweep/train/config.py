@@ -1,0 +1,135 @@
+"""The sections of training: how the weights move, how the learning rate changes, how long and on what it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from gatesweep.config.section import Section
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class OptimizerConfig(Section):
+    """How the weights move. Every field here can be a search dimension."""
+
+    name: Literal["adamw", "adam", "sgd", "rmsprop", "adagrad"] = "adamw"
+    """Which rule; each is torch.optim's."""
+
+    lr: PositiveFloat = 3e-3
+    """Peak learning rate, reached after the schedule's `warmup_steps`."""
+
+    momentum: Fraction = 0.0
+    """Momentum of sgd and rmsprop; the others have none and leave it alone."""
+
+    nesterov: bool = False
+    """Nesterov's momentum, for sgd with momentum above 0."""
+
+    weight_decay: NonNegativeFloat = 0.0
+    """Decoupled in adamw, added to the gradient in the others."""
+
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    """Decay of the first and second moment in adam and adamw."""
+
+    alpha: Fraction = 0.99
+    """Decay of the squared gradient in rmsprop."""
+
+    clip_norm: PositiveFloat | None = 1.0
+    """Ceiling on the global gradient norm; none leaves gradients alone."""
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> OptimizerConfig:
+        if self.nesterov and self.name == "sgd" and self.momentum == 0.0:
+            raise ValueError("nesterov needs momentum above 0\n\nhint: set optimizer.momentum, for example 0.9")
+        return self
+
+
+class ScheduleConfig(Section):
+    """How the learning rate changes. Lengths are in optimizer steps unless the name says epochs."""
+
+    name: Literal["constant", "cosine", "step", "one_cycle", "plateau", "warmup"] = "constant"
+    """constant; cosine to `final_factor`; step by `factor` every `step_epochs`; one_cycle (Smith 2018);
+    plateau by `factor` when the monitored metric rests; warmup: linear, then constant."""
+
+    warmup_steps: NonNegativeInt = 0
+    """Linear rise from near 0, before any schedule but one_cycle, which has its own."""
+
+    final_factor: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Where cosine and one_cycle end, as a share of the peak."""
+
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """What step and plateau multiply by."""
+
+    step_epochs: PositiveInt = 5
+    """Epochs between two drops of step."""
+
+    patience: NonNegativeInt = 2
+    """Epochs without improvement before plateau drops."""
+
+    @model_validator(mode="after")
+    def _warmup_has_steps(self) -> ScheduleConfig:
+        if self.name == "warmup" and self.warmup_steps == 0:
+            raise ValueError("the schedule 'warmup' needs warmup_steps above 0\n\nhint: set schedule.warmup_steps")
+        if self.name in ("one_cycle", "plateau") and self.warmup_steps:
+            raise ValueError(
+                f"the schedule '{self.name}' takes no warmup_steps\n\nhint: leave schedule.warmup_steps out"
+            )
+        return self
+
+
+class EarlyStopping(Section):
+    """When to stop before `max_epochs`."""
+
+    patience: PositiveInt = 5
+    """Epochs without improvement of the monitored metric."""
+
+    min_delta: NonNegativeFloat = 0.0
+    """The least change that counts as improvement."""
+
+
+class TrainerConfig(Section):
+    """How long, in what portions and on what a training runs."""
+
+    max_epochs: PositiveInt = 20
+    """Passes over the training split."""
+
+    batch_size: PositiveInt = 64
+    """Examples in one forward and backward pass."""
+
+    accumulate: PositiveInt = 1
+    """Batches whose gradients are added up before one optimizer step."""
+
+    precision: Literal["32", "64", "bf16", "16"] = "32"
+    """Number format: bf16 and 16 are Lightning's mixed precision."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """What to train on."""
+
+    devices: Annotated[int, Field(ge=1, le=1)] = 1
+    """How many of them: one per training."""
+
+    threads: PositiveInt = 1
+    """CPU threads of torch. Sums are ordered by them: another number gives other last digits."""
+
+    deterministic: bool = True
+    """Only algorithms that give the same bits twice."""
+
+    monitor: str = "val/loss"
+    """The metric that best checkpoint, early stopping and plateau look at. A sweep puts its objective here."""
+
+    mode: Literal["min", "max"] = "min"
+    """Whether less or more of it is better."""
+
+    early_stopping: EarlyStopping | None = None
+    """none trains to `max_epochs`."""
+
+
+class KeepConfig(Section):
+    """What stays on disk once a run is over."""
+
+    checkpoints: Literal["best", "last", "all"] = "best"
+    """Which checkpoints of a run."""
+
+    top: PositiveInt = 5
+    """Of how many trials of a sweep, the best ones first."""

@@ -1,0 +1,73 @@
+"""Optimizers and schedules by name, all of them torch.optim's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR, ReduceLROnPlateau, SequentialLR, StepLR
+
+from gatesweep.train.config import OptimizerConfig, ScheduleConfig, TrainerConfig
+
+
+def optimizer(config: OptimizerConfig, model: nn.Module) -> Optimizer:
+    """The rule over every trainable parameter of `model`."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    match config.name:
+        case "sgd":
+            return SGD(parameters, momentum=config.momentum, nesterov=config.nesterov, **common)
+        case "adam":
+            return Adam(parameters, betas=config.betas, **common)
+        case "adamw":
+            return AdamW(parameters, betas=config.betas, **common)
+        case "rmsprop":
+            return RMSprop(parameters, alpha=config.alpha, momentum=config.momentum, **common)
+        case "adagrad":
+            return Adagrad(parameters, **common)
+
+
+def factory(
+    optimizer_config: OptimizerConfig, schedule: ScheduleConfig, trainer: TrainerConfig
+) -> Callable[[nn.Module, int], dict[str, Any]]:
+    """What a task's module calls from `configure_optimizers`, with the model and the run's optimizer steps."""
+
+    def make(model: nn.Module, total_steps: int) -> dict[str, Any]:
+        rule = optimizer(optimizer_config, model)
+        plan = _schedule(rule, optimizer_config, schedule, trainer, max(total_steps, 1))
+        return {"optimizer": rule, "lr_scheduler": plan} if plan else {"optimizer": rule}
+
+    return make
+
+
+def _schedule(
+    rule: Optimizer, optimizer_config: OptimizerConfig, config: ScheduleConfig, trainer: TrainerConfig, total_steps: int
+) -> dict[str, Any] | None:
+    """Lightning's description of the schedule: what steps, and when. Constant without warmup is none at all."""
+    if config.name == "plateau":
+        plateau = ReduceLROnPlateau(rule, mode=trainer.mode, factor=config.factor, patience=config.patience)
+        return {"scheduler": plateau, "interval": "epoch", "monitor": trainer.monitor}
+    if config.name == "one_cycle":
+        final = max(config.final_factor, 1e-4)
+        cycle = OneCycleLR(rule, max_lr=optimizer_config.lr, total_steps=total_steps, final_div_factor=1 / (25 * final))
+        return {"scheduler": cycle, "interval": "step"}
+    steps_per_epoch = max(1, math.ceil(total_steps / trainer.max_epochs))
+    main = _after_warmup(rule, optimizer_config, config, total_steps - config.warmup_steps, steps_per_epoch)
+    if config.warmup_steps:
+        rise = LambdaLR(rule, lambda step: min(1.0, (step + 1) / (config.warmup_steps + 1)))
+        flat = main or LambdaLR(rule, lambda step: 1.0)
+        main = SequentialLR(rule, [rise, flat], milestones=[config.warmup_steps])
+    return {"scheduler": main, "interval": "step"} if main else None
+
+
+def _after_warmup(
+    rule: Optimizer, optimizer_config: OptimizerConfig, config: ScheduleConfig, steps: int, steps_per_epoch: int
+) -> Any:
+    if config.name == "cosine":
+        return CosineAnnealingLR(rule, T_max=max(1, steps), eta_min=config.final_factor * optimizer_config.lr)
+    if config.name == "step":
+        return StepLR(rule, step_size=config.step_epochs * steps_per_epoch, gamma=config.factor)
+    return None

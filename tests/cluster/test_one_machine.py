@@ -1,0 +1,260 @@
+"""A sweep on a real Ray of this machine, killed and interrupted; Ray Tune executes, the log is the truth."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gatesweep.sweep.replay import replay
+from gatesweep.track.log import read
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+
+EXPERIMENT = """
+task: toy_task:ToyTask
+data: {examples: 128, pause_s: 0.3}
+trainer: {max_epochs: 9, batch_size: 32}
+"""
+SWEEP = """
+name: toy
+experiment: {file: experiment.yaml}
+objective: {metric: val/mae}
+space:
+  model.hidden_size: {choice: [4, 8, 16]}
+  model.dropout: {uniform: [0.0, 0.5]}
+  optimizer.name: {choice: [adamw, sgd]}
+  optimizer.momentum: {uniform: [0.0, 0.9], when: {optimizer.name: sgd}}
+  optimizer.lr: {log_uniform: [1e-3, 1e-1]}
+search: {name: tpe, seed: 1, startup_trials: 4}
+scheduler: {name: asha, grace_epochs: 2}
+budget: {trials: 12, concurrent: 2}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, own_home: Path, monkeypatch) -> Path:
+    (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _start(*arguments: str) -> subprocess.Popen:
+    """The command line in a process group of its own."""
+    command = [sys.executable, "-c", "from gatesweep.cli import main; main()", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def _end(process: subprocess.Popen) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def _log(home: Path, sweep_id: str) -> list[dict]:
+    path = home / "sweeps" / sweep_id / "log.jsonl"
+    return read(path)[0] if path.is_file() else []
+
+
+def _wait_for(home: Path, sweep_id: str, results: int, process: subprocess.Popen) -> None:
+    """Until the log holds so many results, or the sweep is over."""
+    while process.poll() is None and sum(r["event"] == "result" for r in _log(home, sweep_id)) < results:
+        time.sleep(0.1)
+
+
+def _rows(home: Path, query: str) -> list[tuple]:
+    with sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True) as database:
+        return database.execute(query).fetchall()
+
+
+def _ray_processes(home: Path) -> list[str]:
+    """Processes of Ray whose environment names this home."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            mine = str(home).encode() in (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if mine and any(name in command for name in ("raylet", "gcs_server", "ray::")):
+            found.append(command[:80])
+    return found
+
+
+def _metrics(records: list[dict]) -> dict:
+    return {
+        (r["trial"], r["epoch"]): {k: v for k, v in r["metrics"].items() if not k.startswith("time/")}
+        for r in records
+        if r["event"] == "result"
+    }
+
+
+def test_a_driver_killed_three_times_loses_no_trial_and_doubles_none(folder: Path, own_home: Path):
+    rng = random.Random(7)
+    process = _start("sweep", "sweep.yaml", "--id", "killed", "--json")
+    finished_before: dict[str, tuple] = {}
+    for at in sorted(rng.sample(range(1, 40), 3)):
+        _wait_for(own_home, "killed", at, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        finished = dict(_rows(own_home, "select run_uuid, end_time from runs where status = 'FINISHED'"))
+        assert finished_before.items() <= finished.items()
+        finished_before = finished
+        process = _start("resume", "killed", "--json")
+    code, out, err = _end(process)
+    assert code == 0, err
+    answer = json.loads(out)
+    assert answer["trials"] == 12
+    assert sum(answer["outcomes"].values()) == 12
+    assert answer["outcomes"]["stopped"] == answer["outcomes"]["failed"] == 0
+    statuses = _rows(own_home, "select status, count(*) from runs where lifecycle_stage = 'active' group by status")
+    assert statuses == [("FINISHED", 13)]
+    assert finished_before.items() <= dict(_rows(own_home, "select run_uuid, end_time from runs")).items()
+    doubled = _rows(
+        own_home, "select count(*) from (select 1 from metrics group by run_uuid, key, step having count(*) > 1)"
+    )
+    assert doubled == [(0,)]
+    records = _log(own_home, "killed")
+    recorded = _rows(own_home, "select count(*) from metrics where key = 'val/mae'")[0][0]
+    assert recorded == sum(r["event"] == "result" for r in records)
+    compared, differences = replay(own_home / "sweeps" / "killed" / "log.jsonl")
+    assert differences == []
+    assert compared > 24
+    assert _ray_processes(own_home) == []
+
+
+def test_one_at_a_time_the_same_seed_gives_the_same_proposals_and_metrics_killed_or_not(folder: Path, own_home: Path):
+    small = ("--set", "budget.concurrent=1", "--set", "budget.trials=5")
+    code, _, err = _end(_start("sweep", "sweep.yaml", "--id", "calm", *small))
+    assert code == 0, err
+    process = _start("sweep", "sweep.yaml", "--id", "wild", *small)
+    _wait_for(own_home, "wild", 12, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    code, _, err = _end(_start("resume", "wild"))
+    assert code == 0, err
+    calm, wild = _log(own_home, "calm"), _log(own_home, "wild")
+    proposals = [[r["params"] for r in records if r["event"] == "new"] for records in (calm, wild)]
+    assert proposals[0] == proposals[1]
+    assert _metrics(calm) == _metrics(wild)
+
+
+def test_ctrl_c_stops_cleanly_and_resume_goes_on(folder: Path, own_home: Path):
+    process = _start("sweep", "sweep.yaml", "--id", "stopped", "--json", "--set", "budget.trials=6")
+    _wait_for(own_home, "stopped", 5, process)
+    os.kill(process.pid, signal.SIGINT)
+    code, out, err = _end(process)
+    assert code == 130, err
+    assert out == ""
+    assert "gatesweep resume stopped" in err
+    assert "Traceback" not in err
+    statuses = dict(_rows(own_home, "select status, count(*) from runs group by status"))
+    assert statuses.get("RUNNING", 0) == 0
+    assert statuses["KILLED"] >= 2
+    assert _ray_processes(own_home) == []
+    code, out, err = _end(_start("resume", "stopped", "--json"))
+    assert code == 0, err
+    assert json.loads(out)["outcomes"]["stopped"] == 0
+    assert _rows(own_home, "select distinct status from runs") == [("FINISHED",)]
+
+
+def test_a_dying_worker_is_tried_again_and_a_hopeless_trial_is_not_the_sweeps_end(folder: Path, own_home: Path):
+    marks = folder / "marks"
+    marks.mkdir()
+    code, out, err = _end(
+        _start(
+            "sweep",
+            "sweep.yaml",
+            "--id",
+            "deaths",
+            "--json",
+            "--set",
+            "budget.trials=3",
+            "--set",
+            "budget.concurrent=1",
+            "--set",
+            "experiment.data.trouble=die",
+            "--set",
+            f"experiment.data.marks={marks}",
+            "--set",
+            "scheduler.name=none",
+        )
+    )
+    assert code == 0, err
+    records = _log(own_home, "deaths")
+    deaths = [r for r in records if r["event"] == "fail"]
+    assert len(deaths) == len(list(marks.iterdir())) > 0
+    assert not any(r["final"] for r in deaths)
+    assert json.loads(out)["outcomes"] == {"completed": 3, "pruned": 0, "failed": 0, "stopped": 0}
+
+    code, out, err = _end(
+        _start(
+            "sweep",
+            "sweep.yaml",
+            "--id",
+            "nans",
+            "--json",
+            "--set",
+            "budget.trials=4",
+            "--set",
+            "experiment.data.trouble=nan",
+            "--set",
+            "space.optimizer.lr={choice: [0.01, 0.9]}",
+            "--set",
+            "search.name=random",
+        )
+    )
+    assert code == 0, err
+    outcomes = json.loads(out)["outcomes"]
+    assert outcomes["failed"] > 0
+    assert outcomes["completed"] + outcomes["pruned"] > 0
+    failed = [r for r in _log(own_home, "nans") if r["event"] == "fail"]
+    assert all("loss is nan" in r["reason"] and r["final"] for r in failed)
+    assert dict(_rows(own_home, "select status, count(*) from runs group by status"))["FAILED"] == outcomes["failed"]
+
+
+def test_workers_read_the_drivers_data_and_download_nothing(own_home: Path, root: Path, monkeypatch):
+    monkeypatch.chdir(root)
+    code, _, err = _end(_start("data", "pull", "traffic"))
+    assert code == 0, err
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    tiny = (
+        "experiment.trainer.max_epochs=2",
+        "experiment.data.fraction=0.05",
+        "budget.trials=2",
+        "experiment.data.eval_stride=24",
+    )
+    settings = [word for setting in tiny for word in ("--set", setting)]
+    code, out, err = _end(_start("sweep", "configs/sweeps/traffic.yaml", "--id", "offline", "--json", *settings))
+    assert code == 0, err
+    assert json.loads(out)["outcomes"] == {"completed": 2, "pruned": 0, "failed": 0, "stopped": 0}
+    digests = _rows(own_home, "select distinct digest from datasets")
+    assert digests == [(_log(own_home, "offline")[0]["data"]["traffic"],)]
+    assert digests[0][0] in (root / "data.dvc").read_text()
+
+
+def test_the_python_interface_sweeps_lists_trials_and_loads_the_best(folder: Path, own_home: Path):
+    import torch
+
+    import gatesweep
+
+    swept = gatesweep.sweep("sweep.yaml", sweep_id="python", overrides=["budget.trials=3", "scheduler.name=none"])
+    trials = swept.trials()
+    assert list(trials["outcome"]) == ["completed"] * 3
+    assert swept.best["metrics"]["val/mae"] == trials["val/mae"].min()
+    model = gatesweep.load("best:python")
+    scored = gatesweep.evaluate(swept.best["trial_id"], split="test").metrics["test/mae"]
+    assert scored == swept.best["metrics"]["test/mae"]
+    assert isinstance(model, torch.nn.Module)
+    again = gatesweep.resume("python")
+    assert (again.best, again.outcomes) == (swept.best, swept.outcomes)
+    more = gatesweep.resume("python", overrides=["budget.trials=4"])
+    assert more.outcomes["completed"] == 4
+    assert gatesweep.load("best:python") is not None

@@ -1,0 +1,52 @@
+"""What every test shares: the repository's root, one thread each, and nothing of the user's own surroundings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Before torch, Ray and MLflow are imported: one thread (the same numbers everywhere, and two workers do not fight),
+# no telemetry, no display.
+os.environ.update({
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MPLBACKEND": "Agg",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "true",
+    "COLUMNS": "120",
+})
+# A tracking server, a cluster or a home folder of the user's must not reach a test, nor a test them.
+for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "RAY_ADDRESS", "GATESWEEP_HOME",
+              "GATESWEEP_ROOT", "FORCE_COLOR"):
+    os.environ.pop(_name, None)
+
+SUPPORT = str(ROOT / "tests" / "support")  # fakes and a toy task, importable here and in processes that tests start
+sys.path.insert(0, SUPPORT)
+os.environ["PYTHONPATH"] = os.pathsep.join([SUPPORT, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+pytest_plugins = ["chromium_pages"]  # the fixtures `chromium`, `page`, `offline_page`
+
+# A property is drawn the same way every time, and a busy machine is no failure: pytest-timeout guards against a hang.
+settings.register_profile("gatesweep", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("gatesweep")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of this test's own, which commands started by it use too."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("GATESWEEP_HOME", str(folder))
+    return folder

@@ -1,0 +1,47 @@
+"""The `model:` section: what it takes and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from gatesweep.cells.names import BACKENDS, NAMES
+from gatesweep.models.config import ModelConfig
+
+
+@pytest.mark.parametrize("cell", [*NAMES, "np"])
+def test_every_cell_is_taken_by_its_name(cell: str) -> None:
+    assert ModelConfig(cell=cell).cell == cell
+
+
+def test_the_schema_explains_every_field_and_lists_the_back_ends() -> None:
+    fields = ModelConfig.model_json_schema()["properties"]
+    assert all(field.get("description") for field in fields.values())
+    assert fields["backend"]["enum"] == list(BACKENDS)
+
+
+def test_the_cells_that_the_documentation_of_the_field_names_are_those_there_are() -> None:
+    description = ModelConfig.model_json_schema()["properties"]["cell"]["description"]
+    assert all(name in description for name in (*NAMES, "np"))
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"cell": "lstm"}, "unknown cell 'lstm'; one of .*\n\nhint: did you mean 'vanilla'"),
+    ({"cell": "gru", "peepholes": True}, "no cell state for peepholes"),
+    ({"cell": "peephole", "backend": "torch"}, "torch has no kernel for cell 'peephole' with peepholes"),
+    ({"cell": "vanilla", "peepholes": True, "backend": "torch"}, "torch has no kernel"),
+    ({"dropout": 1.0}, "less than 1"),
+    ({"dropout": -0.1}, "greater than or equal to 0"),
+    ({"hidden_size": 0}, "greater than 0"),
+    ({"layers": 0}, "greater than 0"),
+    ({"backend": "cuda"}, "'auto', 'torch', 'fused' or 'reference'"),
+    ({"forget_bias": float("inf")}, "finite"),
+    ({"hidden": 64}, "Extra inputs"),
+])  # fmt: skip
+def test_values_that_no_network_can_have_are_refused(values, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ModelConfig(**values)
+
+
+def test_torchs_kernels_may_be_asked_of_a_peephole_cell_without_peepholes() -> None:
+    assert ModelConfig(cell="peephole", peepholes=False, backend="torch").backend == "torch"
