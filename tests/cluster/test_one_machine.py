@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -240,21 +241,31 @@ def test_workers_read_the_drivers_data_and_download_nothing(own_home: Path, root
     assert digests[0][0] in (root / "data.dvc").read_text()
 
 
+INTERFACE = """
+import gatesweep, torch
+swept = gatesweep.sweep("sweep.yaml", sweep_id="python", overrides=["budget.trials=3", "scheduler.name=none"])
+trials = swept.trials()
+assert list(trials["outcome"]) == ["completed"] * 3
+assert swept.best["metrics"]["val/mae"] == trials["val/mae"].min()
+model = gatesweep.load("best:python")
+scored = gatesweep.evaluate(swept.best["trial_id"], split="test").metrics["test/mae"]
+assert scored == swept.best["metrics"]["test/mae"]
+assert isinstance(model, torch.nn.Module)
+again = gatesweep.resume("python")
+assert (again.best, again.outcomes) == (swept.best, swept.outcomes)
+"""
+EXTENDED = """
+import gatesweep
+more = gatesweep.resume("python", overrides=["budget.trials=4"])
+assert more.outcomes["completed"] == 4
+assert gatesweep.load("best:python") is not None
+"""
+
+
 def test_the_python_interface_sweeps_lists_trials_and_loads_the_best(folder: Path, own_home: Path):
-    import torch
-
-    import gatesweep
-
-    swept = gatesweep.sweep("sweep.yaml", sweep_id="python", overrides=["budget.trials=3", "scheduler.name=none"])
-    trials = swept.trials()
-    assert list(trials["outcome"]) == ["completed"] * 3
-    assert swept.best["metrics"]["val/mae"] == trials["val/mae"].min()
-    model = gatesweep.load("best:python")
-    scored = gatesweep.evaluate(swept.best["trial_id"], split="test").metrics["test/mae"]
-    assert scored == swept.best["metrics"]["test/mae"]
-    assert isinstance(model, torch.nn.Module)
-    again = gatesweep.resume("python")
-    assert (again.best, again.outcomes) == (swept.best, swept.outcomes)
-    more = gatesweep.resume("python", overrides=["budget.trials=4"])
-    assert more.outcomes["completed"] == 4
-    assert gatesweep.load("best:python") is not None
+    # one Ray a process: Ray 2's second shutdown in one process now and then ends that process with exit code 1
+    for script in (INTERFACE, EXTENDED):
+        command = [sys.executable, "-c", f"if __name__ == '__main__':\n{textwrap.indent(script, '    ')}"]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, ended.stderr
+    assert [r["outcomes"]["completed"] for r in _log(own_home, "python") if r["event"] == "done"] == [3, 4]
