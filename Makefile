@@ -12,6 +12,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := build/lock
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-compile -c constraints.txt
+# Packages are installed without bytecode and get it when first imported; without it every process starts 15 s later.
+unexport PYTHONDONTWRITEBYTECODE
 TORCH_FROM := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
 .DEFAULT_GOAL := help

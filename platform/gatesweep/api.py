@@ -207,7 +207,7 @@ def _spec(spec: Any, overrides: Sequence[str]) -> SweepSpec:
 
 
 def _conduct(spec: SweepSpec | None, checks: Callable[[], Opening], watch: Watch | None) -> Sweep:
-    """Check, open, execute, finish. Ray starts beside the checks and ends beside the report.
+    """Check, open, execute, finish. Ray starts beside the checks and is gone before the report is made.
 
     A sweep with nothing left to do (no spec) needs no Ray.
     """
@@ -218,8 +218,7 @@ def _conduct(spec: SweepSpec | None, checks: Callable[[], Opening], watch: Watch
         return _finished(checks()())
     opened = beside(checks)
     cpus = spec.budget.concurrent * spec.resources.cpus
-    with contextlib.ExitStack() as ray:
-        ray.enter_context(cluster.local(cpus, pending=spec.budget.concurrent, warm=True))
+    with cluster.local(cpus, pending=spec.budget.concurrent, warm=True):
         session = opened()()
         try:
             with watch(session) if watch else contextlib.nullcontext():
@@ -227,11 +226,7 @@ def _conduct(spec: SweepSpec | None, checks: Callable[[], Opening], watch: Watch
         except BaseException:
             session.close()
             raise
-        ended = beside(ray.pop_all().close)
-    try:
-        return _finished(session)
-    finally:
-        ended()
+    return _finished(session)
 
 
 def _finished(session: Session) -> Sweep:

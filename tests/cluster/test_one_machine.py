@@ -253,19 +253,30 @@ assert scored == swept.best["metrics"]["test/mae"]
 assert isinstance(model, torch.nn.Module)
 again = gatesweep.resume("python")
 assert (again.best, again.outcomes) == (swept.best, swept.outcomes)
-"""
-EXTENDED = """
-import gatesweep
 more = gatesweep.resume("python", overrides=["budget.trials=4"])
 assert more.outcomes["completed"] == 4
 assert gatesweep.load("best:python") is not None
 """
+SERIES = """
+import gatesweep
+for number in range(3):
+    gatesweep.sweep("sweep.yaml", sweep_id=f"series-{number}", overrides=["budget.trials=2"])
+"""
+
+
+def _in_one_process(script: str) -> None:
+    command = [sys.executable, "-c", f"if __name__ == '__main__':\n{textwrap.indent(script, '    ')}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_the_python_interface_sweeps_lists_trials_and_loads_the_best(folder: Path, own_home: Path):
-    # one Ray a process: Ray 2's second shutdown in one process now and then ends that process with exit code 1
-    for script in (INTERFACE, EXTENDED):
-        command = [sys.executable, "-c", f"if __name__ == '__main__':\n{textwrap.indent(script, '    ')}"]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        assert ended.returncode == 0, ended.stderr
+    _in_one_process(INTERFACE)
     assert [r["outcomes"]["completed"] for r in _log(own_home, "python") if r["event"] == "done"] == [3, 4]
+
+
+def test_one_process_runs_one_sweep_after_the_other(folder: Path, own_home: Path):
+    _in_one_process(SERIES)
+    for number in range(3):
+        assert _log(own_home, f"series-{number}")[-1]["event"] == "done"
+    assert _ray_processes(own_home) == []
