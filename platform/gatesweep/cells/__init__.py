@@ -11,6 +11,7 @@
     fused.py         the loop again, faster, on those programs
     backends.py      the ways to run a cell, by name
     checks.py        sizes, lengths, empty sequences
+    compiler.py      C source compiled once and kept
     layer.py         `Recurrent`, with torch.nn.LSTM's conventions
 
 Importing the package imports no torch: `Recurrent` and `find` are loaded when they are first used.

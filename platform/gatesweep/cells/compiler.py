@@ -1,0 +1,120 @@
+"""Native code for this machine: C source compiled once, kept by its content, loaded by every process that asks.
+
+    library(source, name)        a second or two where nobody asked before on this kind of machine, else a millisecond
+
+A library's file name holds the digest of the source, the flags and the processor's instruction sets, so that an old or
+foreign one is never loaded; each process that compiles writes to a name of its own and renames, so that a half-written
+one is not either. They lie in `cache/kernels` of the home folder; a folder that GATESWEEP_KERNELS names (an image's,
+filled beforehand, perhaps read-only) is looked into first. The compiler is what CC names, else cc, gcc or clang.
+
+No -ffast-math: it would set flush-to-zero for the whole process, and sums would depend on the compiler's mood.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from gatesweep.config.places import home
+
+FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+CANDIDATES = ("cc", "gcc", "clang")
+TIMEOUT_S = 120
+
+
+class NoCompiler(Exception):
+    """No compiler, or one that cannot do it; the message says which and why. The cells then run on torch alone."""
+
+
+@lru_cache
+def library(source: str, name: str) -> ctypes.CDLL:
+    """The compiled source, loaded; a call into it lets other threads of Python run.
+
+    Raises:
+        NoCompiler: it is in no folder yet and cannot be compiled here.
+    """
+    return ctypes.CDLL(str(built(source, name)))
+
+
+def built(source: str, name: str) -> Path:
+    """The library's file, compiled if need be.
+
+    Args:
+        name: starts the file's name, for whoever reads the folder.
+
+    Raises:
+        NoCompiler: it is in no folder yet and cannot be compiled here.
+    """
+    file = f"{name}-{_digest(source)}.so"
+    folders = _folders()
+    for folder in folders:
+        if (folder / file).is_file():
+            return folder / file
+    folder = next((folder for folder in folders if _writable(folder)), None) or _private()
+    if not (folder / file).is_file():
+        _compile(source, folder / file)
+    return folder / file
+
+
+def find() -> str | None:
+    """The path of the C compiler that would be used, if there is one."""
+    named = os.environ.get("CC")
+    return next((path for name in ([named] if named else CANDIDATES) if (path := shutil.which(name))), None)
+
+
+def _folders() -> list[Path]:
+    given = os.environ.get("GATESWEEP_KERNELS")
+    return [*([Path(given)] if given else []), home() / "cache" / "kernels"]
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+@lru_cache
+def _private() -> Path:
+    """A folder for this process alone, where nothing else can be written."""
+    return Path(tempfile.mkdtemp(prefix="gatesweep-kernels-"))
+
+
+def _digest(source: str) -> str:
+    return hashlib.sha256("\0".join((source, *FLAGS, processor())).encode()).hexdigest()[:16]
+
+
+@lru_cache
+def processor() -> str:
+    """What -march=native goes by: the architecture and, on Linux, the instruction sets."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
+
+
+def _compile(source: str, target: Path) -> None:
+    compiler = find()
+    if compiler is None:
+        raise NoCompiler(f"none of {', '.join(CANDIDATES)} is on the PATH")
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".compiling-") as folder:
+        text, made = Path(folder, "source.c"), Path(folder, "library.so")
+        text.write_text(source)
+        command = [compiler, *FLAGS, str(text), "-o", str(made), "-lm"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NoCompiler(f"{compiler}: {error}") from error
+        if done.returncode != 0 or not made.is_file():
+            said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
+            raise NoCompiler(f"{compiler} cannot compile {target.name}: {said}")
+        made.rename(target)

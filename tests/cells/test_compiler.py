@@ -1,0 +1,90 @@
+"""Native code: compiled once, kept by content, and never half-written, foreign or alone."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from gatesweep.cells import compiler
+
+ADD = "long add(long a, long b) { return a + b; }"
+
+
+@pytest.fixture(autouse=True)
+def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own."""
+    monkeypatch.setenv("GATESWEEP_HOME", str(tmp_path))
+    monkeypatch.delenv("GATESWEEP_KERNELS", raising=False)
+    compiler.library.cache_clear()
+    return tmp_path / "cache" / "kernels"
+
+
+def _no_compiler(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("CC", raising=False)
+
+
+def test_a_library_is_compiled_once_and_then_found_without_a_compiler(kernels: Path, monkeypatch) -> None:
+    assert compiler.library(ADD, "add").add(2, 3) == 5
+    (made,) = kernels.iterdir()
+    compiler.library.cache_clear()
+    _no_compiler(monkeypatch, kernels)
+    assert compiler.built(ADD, "add") == made
+
+
+def test_other_source_flags_or_processors_give_another_file(monkeypatch) -> None:
+    first = compiler.built(ADD, "add")
+    assert compiler.built(ADD + "\n", "add") != first
+    monkeypatch.setattr(compiler, "FLAGS", (*compiler.FLAGS, "-g"))
+    assert compiler.built(ADD, "add") != first
+    monkeypatch.undo()
+    monkeypatch.setattr(compiler, "processor", lambda: "another")
+    assert compiler._digest(ADD) not in first.name
+
+
+def test_without_a_compiler_the_reason_is_said(monkeypatch, tmp_path: Path) -> None:
+    _no_compiler(monkeypatch, tmp_path)
+    with pytest.raises(compiler.NoCompiler, match="none of cc, gcc, clang is on the PATH"):
+        compiler.built(ADD, "add")
+
+
+def test_a_compiler_that_fails_leaves_nothing_behind(kernels: Path, monkeypatch, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\nexit 127\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CC", str(broken))
+    with pytest.raises(compiler.NoCompiler, match="exit code 127"):
+        compiler.built(ADD, "add")
+    monkeypatch.delenv("CC")
+    with pytest.raises(compiler.NoCompiler, match="error"):
+        compiler.built("no C at all", "add")
+    assert list(kernels.iterdir()) == []
+
+
+def test_a_given_folder_is_looked_into_first_and_may_be_filled(tmp_path: Path, kernels: Path, monkeypatch) -> None:
+    given = tmp_path / "image"
+    monkeypatch.setenv("GATESWEEP_KERNELS", str(given))
+    assert compiler.built(ADD, "add").parent == given
+    assert not kernels.exists()
+
+
+def test_where_nothing_can_be_written_a_folder_of_the_process_serves(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GATESWEEP_HOME", str(tmp_path / "file"))
+    assert ctypes.CDLL(str(compiler.built(ADD, "add"))).add(1, 1) == 2
+
+
+def _built(folder: str) -> str:
+    os.environ["GATESWEEP_HOME"] = folder
+    return str(compiler.built(ADD, "add"))
+
+
+def test_processes_that_compile_the_same_thing_at_once_do_not_disturb_each_other(tmp_path: Path, kernels: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        files = pool.map(_built, [str(tmp_path)] * 6)
+    assert len(set(files)) == 1
+    assert [path.name for path in kernels.iterdir()] == [Path(files[0]).name]
