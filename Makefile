@@ -41,7 +41,7 @@ layers: $(VENV)/.dev ## rooms import only downward, vendors stay in theirs (impo
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev ## the tests that need no cluster, browser or service (pytest)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 install: $(VENV)/.runtime ## .venv with what running needs
 

@@ -16,7 +16,7 @@ TWINS = {"vanilla": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 STACKS = [{}, {"num_layers": 2}, {"bidirectional": True}, {"num_layers": 2, "bidirectional": True, "batch_first": True}]
 
 cells = pytest.mark.parametrize("cell", TWINS)
-backends = pytest.mark.parametrize("backend", ["torch", "fused", "reference"])
+backends = pytest.mark.parametrize("backend", ["native", "torch", "fused", "reference"])
 stacks = pytest.mark.parametrize("stack", STACKS, ids=lambda kw: "-".join(kw) or "plain")
 
 
@@ -91,7 +91,7 @@ def test_lengths_equal_torchs_packed_sequences(cell: str, backend: str, stack: d
 @cells
 def test_float32_back_ends_agree_to_rounding(cell: str) -> None:
     outputs = []
-    for backend in ("torch", "fused", "reference"):
+    for backend in ("torch", "native", "fused", "reference"):
         ours, _ = twins(cell, backend, {"num_layers": 2, "bidirectional": True})
         outputs.append(ours.float()(torch.linspace(-2, 2, T * B * D).view(T, B, D))[0])
     for other in outputs[1:]:
@@ -102,14 +102,13 @@ def test_float32_back_ends_agree_to_rounding(cell: str) -> None:
 def test_an_lstm_without_peepholes_is_torchs_lstm_by_any_name(cell: str, peepholes: bool | None) -> None:
     torch.manual_seed(0)
     theirs = nn.LSTM(D, H)
-    ours = Recurrent(cell, input_size=D, hidden_size=H, peepholes=peepholes)
+    ours = Recurrent(cell, input_size=D, hidden_size=H, peepholes=peepholes, backend="torch")
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(T, B, D)
-    assert ours.backend == "torch"
     assert torch.equal(ours(x)[0], theirs(x)[0])
 
 
-@pytest.mark.parametrize("backend", ["fused", "reference"])
+@pytest.mark.parametrize("backend", ["native", "fused", "reference"])
 def test_peephole_with_zero_peepholes_equals_torch_lstm(backend: str) -> None:
     torch.manual_seed(0)
     theirs = nn.LSTM(D, H).double()

@@ -5,26 +5,38 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from math import isclose, tanh
+from math import exp, isclose, log, log1p, tanh
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gatesweep.cells.derived import derive
-from gatesweep.cells.description import Cell
-from gatesweep.cells.expression import Graph, Node, derivatives, trace
-from gatesweep.cells.names import ALIASES, NAMES, canonical, fits_torch
+from gatesweep.cells.description import Cell, log_sigmoid, maximum
+from gatesweep.cells.expression import Graph, Node, Trace, derivatives, sorted_nodes, trace, vjp
+from gatesweep.cells.names import ALIASES, NAMES, WITH_PEEPHOLES, canonical, fits_torch
+from gatesweep.cells.options import clip, recurrent_dropout, zoneout
 from gatesweep.cells.program import Program
 from gatesweep.cells.variants import CELLS, PEEPHOLE, find
 
 
 @pytest.mark.parametrize(("what", "value"), [
-    ("peepholes", ("x",)), ("sources", ("y",)), ("apart", ("x",)), ("forget", {"x": 1.0}),
+    ("peepholes", ("x",)), ("sources", ("y",)), ("apart", ("x",)), ("forget", {"x": 1.0}), ("feedback", ("x",)),
+    ("start", {"x": 0.0}), ("initial", {"x": 0.0}),
 ])  # fmt: skip
 def test_a_cell_that_names_what_it_does_not_have_is_refused_at_birth(what: str, value) -> None:
     with pytest.raises(ValueError, match=rf"cell 'mine': {what} names \['(x|y)'\]"):
         Cell("mine", gates=("h",), states=("h",), step=lambda g, s, p: g, **{what: value})
+
+
+@pytest.mark.parametrize(("message", "fields"), [
+    (r"\['h'\] stands twice among its recurrent sources", {"feedback": ("h",)}),
+    (r"\['h'\] stands twice among its units", {"peepholes": ("h",), "vectors": ("h",)}),
+    (r"\['m'\] stands twice among its masks", {"masks": ("m", "m")}),
+])  # fmt: skip
+def test_a_name_that_stands_for_two_things_is_refused_at_birth(message: str, fields) -> None:
+    with pytest.raises(ValueError, match=message):
+        Cell("mine", gates=("h",), states=("h",), step=lambda g, s, p: g, **fields)
 
 
 def test_every_name_has_a_cell_and_every_cell_a_name() -> None:
@@ -42,7 +54,7 @@ def test_names_and_cells_agree_on_what_torch_computes() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "right"), [
-    ("lstm", "vanilla"), ("LSTM", "vanilla"), ("cifg", "coupled"), ("elman", "rnn"), ("peephol", "peephole"),
+    ("lstm", "vanilla"), ("LSTM", "vanilla"), ("CIFG", "cifg"), ("elman", "rnn"), ("peephol", "peephole"),
     ("GRU", "gru"),
 ])  # fmt: skip
 def test_an_unknown_cell_is_answered_with_the_nearest(wrong: str, right: str) -> None:
@@ -53,7 +65,12 @@ def test_an_unknown_cell_is_answered_with_the_nearest(wrong: str, right: str) ->
 def test_peepholes_are_added_and_taken_away() -> None:
     assert find("vanilla", True) is PEEPHOLE
     assert find("peephole", False).peepholes == ()
-    assert find("coupled", True).peepholes == ("i", "o")
+    assert find("coupled", True) is find("cifg")
+    assert find("cifg", False) is find("coupled")
+    assert find("cifg").peepholes == ("i", "o")
+    assert find("nig", False) is find("nig", False)
+    assert all(find(name, False).peepholes == () for name in WITH_PEEPHOLES)
+    assert {name for name in NAMES if find(name).peepholes} == set(WITH_PEEPHOLES)
     assert find("coupled", False) is find("coupled")
     assert find("gru", False) is find("gru")
 
@@ -65,28 +82,86 @@ def test_names_and_configuration_need_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0
 
 
-def evaluate(node: Node, values: dict[str, float]) -> float:
-    """A node's value in plain floats."""
-    if node.op == "leaf":
-        return values[str(node.value)]
-    if node.op == "number":
-        return float(node.value or 0)
-    a, *rest = (evaluate(arg, values) for arg in node.args)
-    operations = {"add": lambda: a + rest[0], "sub": lambda: a - rest[0], "mul": lambda: a * rest[0],
-                  "sigmoid": lambda: (1 + tanh(a / 2)) / 2, "tanh": lambda: tanh(a)}  # fmt: skip
-    return operations[node.op]()
+def evaluate(outputs: list[Node], values: dict[str, float]) -> list[float]:
+    """The nodes' values in plain floats."""
+    operations = {
+        "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
+        "max": max, "ge": lambda a, b: float(a >= b), "exp": exp, "log": log, "tanh": tanh,
+        "sigmoid": lambda a: (1 + tanh(a / 2)) / 2,
+    }  # fmt: skip
+    known: dict[int, float] = {}
+    for node in sorted_nodes(*outputs):
+        if node.op == "leaf":
+            known[id(node)] = values[str(node.value)]
+        elif node.op == "number":
+            known[id(node)] = float(node.value or 0)
+        else:
+            known[id(node)] = float(operations[node.op](*(known[id(arg)] for arg in node.args)))
+    return [known[id(node)] for node in outputs]
 
 
-@pytest.mark.parametrize("name", NAMES)
+def leaves_of(step: Trace) -> list[Node]:
+    return [*step.gates.values(), *step.states.values(), *step.peepholes.values(), *step.masks.values()]
+
+
+def drawn(step: Trace, data) -> dict[str, float]:
+    """Values of the leaves at which the step is smooth. Only sLSTM divides by a state, its normaliser: above 0."""
+    leaves = [str(leaf.value) for leaf in leaves_of(step)]
+    values = {leaf: data.draw(st.floats(0.25, 2) if leaf == "s.n" else st.floats(-2, 2)) for leaf in leaves}
+    kinks = [node for node in sorted_nodes(*step.new.values()) if node.op == "max"]
+    assume(all(abs(a - b) > 1e-3 for kink in kinks for a, b in [evaluate(list(kink.args), values)]))
+    return values
+
+
+STEPS = [*CELLS.values(), recurrent_dropout(zoneout(clip(find("peephole"), 0.5), ("h", "c")), "variational")]
+
+
+@pytest.mark.parametrize("cell", STEPS, ids=lambda cell: cell.name)
 @given(data=st.data())
-def test_derivatives_of_a_step_equal_difference_quotients(name: str, data) -> None:
-    step = trace(find(name))
-    leaves = [*step.gates.values(), *step.states.values(), *step.peepholes.values()]
-    values = {str(leaf.value): data.draw(st.floats(-2, 2)) for leaf in leaves}
-    for new in step.new.values():
-        for leaf, derivative in zip(leaves, derivatives(new, leaves), strict=True):
-            up, down = (evaluate(new, values | {str(leaf.value): values[str(leaf.value)] + e}) for e in (1e-5, -1e-5))
-            assert isclose(evaluate(derivative, values), (up - down) / 2e-5, abs_tol=1e-8)
+def test_derivatives_of_a_step_equal_difference_quotients(cell: Cell, data) -> None:
+    step = trace(cell)
+    leaves, values, new = leaves_of(step), drawn(step, data), list(step.new.values())
+    exact = [evaluate(derivatives(node, leaves), values) for node in new]
+    for k, leaf in enumerate(leaves):
+        up, down = (evaluate(new, values | {str(leaf.value): values[str(leaf.value)] + e}) for e in (1e-5, -1e-5))
+        for of, above, below in zip(exact, up, down, strict=True):
+            assert isclose(of[k], (above - below) / 2e-5, rel_tol=1e-6, abs_tol=1e-7)
+
+
+@pytest.mark.parametrize("cell", STEPS, ids=lambda cell: cell.name)
+@given(data=st.data())
+def test_one_sweep_for_all_states_is_the_weighed_sum_of_one_for_each(cell: Cell, data) -> None:
+    step = trace(cell)
+    leaves, new = leaves_of(step), list(step.new.values())
+    seeds = [step.graph.node("leaf", value=f"d.{name}") for name in step.new]
+    weights = {str(seed.value): data.draw(st.floats(-2, 2)) for seed in seeds}
+    values = drawn(step, data) | weights
+    together = evaluate(vjp(new, seeds, leaves), values)
+    apart = [evaluate(derivatives(node, leaves), values) for node in new]
+    for k, total in enumerate(together):
+        assert isclose(total, sum(w * d[k] for w, d in zip(weights.values(), apart, strict=True)), abs_tol=1e-9)
+
+
+@given(x=st.floats(-700, 700))
+def test_the_logarithm_of_the_logistic_function_neither_overflows_nor_loses_its_slope(x: float) -> None:
+    graph = Graph()
+    leaf = graph.node("leaf", value="x")
+    node = log_sigmoid(leaf)
+    value, slope = evaluate([node, *derivatives(node, [leaf])], {"x": x})
+    assert isclose(value, -log1p(exp(-x)) if x > 0 else x - log1p(exp(x)), rel_tol=1e-12, abs_tol=1e-15)
+    assert isclose(slope, (1 - tanh(x / 2)) / 2, abs_tol=1e-15)
+
+
+@given(a=st.floats(-3, 3), b=st.floats(0.1, 3))
+def test_constants_are_worked_out_while_the_graph_is_made(a: float, b: float) -> None:
+    graph = Graph()
+    x, y = graph.number(a), graph.number(b)
+    for node, value in (
+        (x + y, a + b), (x - y, a - b), (x * y, a * b), (x / y, a / b), (2.0 / y, 2 / b), (x.exp(), exp(a)),
+        (y.log(), log(b)), (maximum(x, y), max(a, b)), (maximum(0.5, x), max(0.5, a)), (x.ge(y), float(a >= b)),
+    ):  # fmt: skip
+        assert node.op == "number"
+        assert node.value == value
 
 
 def test_equal_expressions_are_one_node() -> None:
@@ -96,6 +171,9 @@ def test_equal_expressions_are_one_node() -> None:
     assert a + 0.0 is a
     assert a * 1.0 is a
     assert (a * 0.0).is_number(0)
+    assert a / 1.0 is a
+    assert (0.0 / a).is_number(0)
+    assert maximum(0.5, a) is maximum(a, 0.5)
     assert (graph.number(2) * 3.0 - 1.0).is_number(5)
 
 

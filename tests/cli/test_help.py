@@ -21,7 +21,7 @@ def _said(*arguments: str) -> str:
     return answer.output
 
 
-@pytest.mark.parametrize("group", [(), ("data",)])
+@pytest.mark.parametrize("group", [(), ("cells",), ("data",)])
 def test_the_list_of_commands_cuts_no_sentence(group):
     commands = _said(*group, "--help").partition("Commands:")[2].strip().splitlines()
     assert len(commands) >= 4

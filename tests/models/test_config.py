@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from gatesweep.cells.names import BACKENDS, NAMES
+from gatesweep.cells import Recurrent
+from gatesweep.cells.names import BACKENDS, MATRIX_CELLS, NAMES
 from gatesweep.models.config import ModelConfig
 
 
-@pytest.mark.parametrize("cell", [*NAMES, "np"])
+@pytest.mark.parametrize("cell", [*NAMES, *MATRIX_CELLS, "np"])
 def test_every_cell_is_taken_by_its_name(cell: str) -> None:
     assert ModelConfig(cell=cell).cell == cell
 
@@ -22,7 +23,7 @@ def test_the_schema_explains_every_field_and_lists_the_back_ends() -> None:
 
 def test_the_cells_that_the_documentation_of_the_field_names_are_those_there_are() -> None:
     description = ModelConfig.model_json_schema()["properties"]["cell"]["description"]
-    assert all(name in description for name in (*NAMES, "np"))
+    assert all(name in description for name in (*NAMES, *MATRIX_CELLS, "np"))
 
 
 @pytest.mark.parametrize(("values", "message"), [
@@ -34,9 +35,13 @@ def test_the_cells_that_the_documentation_of_the_field_names_are_those_there_are
     ({"dropout": -0.1}, "greater than or equal to 0"),
     ({"hidden_size": 0}, "greater than 0"),
     ({"layers": 0}, "greater than 0"),
-    ({"backend": "cuda"}, "'auto', 'torch', 'fused' or 'reference'"),
+    ({"backend": "cuda"}, "'auto', 'native', 'torch', 'parallel', 'fused' or 'reference'"),
     ({"forget_bias": float("inf")}, "finite"),
     ({"hidden": 64}, "Extra inputs"),
+    ({"weight_drop": 1.0}, "less than 1"),
+    ({"variational_dropout": -0.5}, "greater than or equal to 0"),
+    ({"chrono": 2}, "greater than or equal to 3"),
+    ({"cell": "rnn", "chrono": 10}, "cell 'rnn' has no gate that forgets, for chrono to set"),
 ])  # fmt: skip
 def test_values_that_no_network_can_have_are_refused(values, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
@@ -45,3 +50,18 @@ def test_values_that_no_network_can_have_are_refused(values, message: str) -> No
 
 def test_torchs_kernels_may_be_asked_of_a_peephole_cell_without_peepholes() -> None:
     assert ModelConfig(cell="peephole", peepholes=False, backend="torch").backend == "torch"
+
+
+def test_every_field_is_an_argument_of_the_layer_that_it_describes() -> None:
+    changed = {
+        "cell": "coupled", "hidden_size": 6, "layers": 3, "dropout": 0.1, "variational_dropout": 0.2,
+        "weight_drop": 0.3, "bidirectional": True, "residual": True, "learned_state": True, "peepholes": True,
+        "forget_bias": 2.0, "chrono": 30, "backend": "reference", "recurrent_dropout": 0.4,
+        "recurrent_dropout_kind": "gal", "zoneout_h": 0.15, "zoneout_c": 0.25, "cell_clip": 3.0, "layer_norm": True,
+        "heads": 2, "projection_size": 3,
+    }  # fmt: skip
+    assert set(changed) == set(ModelConfig.model_fields)
+    for apart in ({"projection_size"}, {"heads", "zoneout_h", "recurrent_dropout", "recurrent_dropout_kind"}):
+        config = ModelConfig(**{name: value for name, value in changed.items() if name not in apart})
+        layer = Recurrent(input_size=2, **config.arguments())
+        assert layer.config.model_dump() == config.model_dump()

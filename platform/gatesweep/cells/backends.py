@@ -1,42 +1,60 @@
 """The ways to run a cell over time. Each is one function with the signature of `reference.unroll`:
 
-    unroll(cell, x_TBD, state, weights, lengths_B=None) -> h_TBH, final state
+    unroll(cell, x_TBD, state, weights, lengths_B=None, masks=None) -> h_TBH, final state
 
-    reference   the definition, in plain torch                       any cell, any number of derivatives
-    fused       one autograd function, its backward derived          any cell, one derivative
-    torch       torch's own LSTM, GRU and RNN kernels                vanilla, gru, rnn
-    auto        torch where its equations are the cell's, else fused
+    reference   the definition, in plain torch                       any cell, any option, any number of derivatives
+    fused       one autograd function, its backward derived          any cell that works unit by unit, one derivative
+    parallel    all time steps at once, by a scan                    minlstm, mingru, any number of derivatives
+    torch       torch's own LSTM, GRU and RNN kernels                vanilla, gru, rnn, without options
+    native      loops in C, generated from the cell                  CPU, float32 and float64; needs a C compiler, once
+    auto        the first of native, torch, parallel, fused, reference that can
 
-A new way to run cells is a new entry here.
+A new way to run cells is an entry in each of the three tables at the end.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from gatesweep.cells import fused, reference
+from gatesweep.cells import fused, linear, reference
+from gatesweep.cells.compiler import NoCompiler
 from gatesweep.cells.description import Cell
-from gatesweep.cells.names import check_backend, fits_torch
+from gatesweep.cells.expression import by_unit
+from gatesweep.cells.names import BACKENDS, TORCH_CELLS, cannot, unknown_backend
+from gatesweep.cells.native import unroll as native
+from gatesweep.cells.native.kernel import Kind, describable, kernel, kind_of, runs
 from gatesweep.cells.reference import State
-from gatesweep.cells.weights import Weights
+from gatesweep.cells.variants import CELLS
+from gatesweep.cells.weights import Weights, hidden_units
 
 
 class Unroll(Protocol):
     """One layer of a cell, one direction, over all time steps; shapes and errors as `reference.unroll`."""
 
     def __call__(
-        self, cell: Cell, x_TBD: Tensor, state: State, weights: Weights, lengths_B: Tensor | None = None
-    ) -> tuple[Tensor, State]: ...
+        self, cell: Cell, x_TBD: Tensor, state: State, weights: Weights, lengths_B: Tensor | None = None,
+        masks: Tensor | None = None,
+    ) -> tuple[Tensor, State]: ...  # fmt: skip
 
 
 def torch_unroll(
-    cell: Cell, x_TBD: Tensor, state: State, weights: Weights, lengths_B: Tensor | None = None
-) -> tuple[Tensor, State]:
-    """torch's own kernel for the cell, packed where lengths differ."""
+    cell: Cell, x_TBD: Tensor, state: State, weights: Weights, lengths_B: Tensor | None = None,
+    masks: Tensor | None = None,
+) -> tuple[Tensor, State]:  # fmt: skip
+    """torch's own kernel for the cell, packed where lengths differ; it knows no masks.
+
+    Raises:
+        ValueError: the cell or its weights are none of torch's (`supports`).
+    """
+    if masks is not None or not supports("torch", cell, weights):
+        raise ValueError(cannot(cell.name, "torch", bool(cell.peepholes)))
     kernel: Any = {"vanilla": torch.lstm, "gru": torch.gru, "rnn": torch.rnn_tanh}[cell.name]
     hx_1BH = [s_BH.unsqueeze(0).contiguous() for s_BH in state]
     flat = [w.contiguous() for w in weights[:4]]
@@ -53,16 +71,70 @@ def torch_unroll(
     return h_TBH, tuple(s.index_select(1, back).squeeze(0) for s in final)
 
 
-UNROLLS: dict[str, Unroll] = {"reference": reference.unroll, "fused": fused.unroll, "torch": torch_unroll}
+def supports(backend: str, cell: Cell, weights: Weights | None = None) -> bool:
+    """Whether a back end, one of `UNROLLS`, runs the cell with these weights; None: with no more than a cell needs."""
+    return _SUPPORTS[backend](cell, weights)
 
 
-def resolve(cell: Cell, backend: str) -> str:
-    """The name in `UNROLLS` that `backend` means for this cell.
+def resolve(cell: Cell, backend: str, weights: Weights | None = None) -> str:
+    """The name in `UNROLLS` that `backend` means for this cell and these weights.
 
     Raises:
-        ValueError: unknown, or torch has no kernel for the cell.
+        ValueError: unknown, or it cannot run the cell.
     """
-    check_backend(cell.name, backend, bool(cell.peepholes))
-    if backend != "auto":
-        return backend
-    return "torch" if fits_torch(cell.name, bool(cell.peepholes)) else "fused"
+    if backend not in BACKENDS:
+        raise ValueError(unknown_backend(backend))
+    if backend == "auto":
+        return next(name for name in FASTEST if supports(name, cell, weights))
+    if not supports(backend, cell, weights):
+        raise ValueError(cannot(cell.name, backend, bool(cell.peepholes)))
+    return backend
+
+
+def _native_has(cell: Cell, weights: Weights | None) -> bool:
+    if weights is None or torch.compiler.is_compiling():  # a compiled model is traced through the loops in torch
+        return weights is None and describable(cell)
+    return runs(cell, weights) and _compiled(kind_of(cell, weights))
+
+
+@lru_cache
+def _compiled(kind: Kind) -> bool:
+    """Whether the loops are there, compiled now if need be; where no compiler is, that is said once."""
+    try:
+        kernel(kind)
+    except NoCompiler as error:
+        _say_that_nothing_compiles(str(error))
+        return False
+    return True
+
+
+@lru_cache
+def _say_that_nothing_compiles(why: str) -> None:
+    logging.getLogger("gatesweep").warning(
+        "cells run on torch operations alone, at about half the speed: %s. Debian: apt-get install gcc libc6-dev", why
+    )
+
+
+def _plain(weights: Weights | None) -> bool:
+    return weights is None or (weights.projection_PH is None and weights.input_gain_K is None)
+
+
+def _torch_has(cell: Cell, weights: Weights | None) -> bool:
+    if cell.name not in TORCH_CELLS or cell != CELLS[cell.name] or not _plain(weights):
+        return False
+    return weights is None or weights.recurrent_GS.shape[1] == hidden_units(cell, weights)  # no heads
+
+
+UNROLLS: dict[str, Unroll] = {
+    "reference": reference.unroll, "fused": fused.unroll, "parallel": linear.unroll, "torch": torch_unroll,
+    "native": native.unroll,
+}  # fmt: skip
+_SUPPORTS: dict[str, Callable[[Cell, Weights | None], bool]] = {
+    "reference": lambda cell, weights: True,
+    "fused": lambda cell, weights: by_unit(cell) and _plain(weights),
+    "parallel": lambda cell, weights: linear.is_linear(cell) and _plain(weights),
+    "torch": _torch_has,
+    "native": _native_has,
+}
+FASTEST = ("native", "torch", "parallel", "fused", "reference")
+"""What `auto` tries, in this order."""

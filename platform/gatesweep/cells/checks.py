@@ -5,7 +5,7 @@ Shape suffixes: T time steps, B batch, D inputs, H hidden units, N layers times 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,8 +20,8 @@ def check_input(x_TBD: Tensor, input_size: int, dtype: torch.dtype) -> None:
         ShapeError: says what was expected and what came.
     """
     if x_TBD.dim() != 3:
-        raise ShapeError(f"a recurrent layer reads three dimensions (time, batch, inputs); this has {_size(x_TBD)}",
-                         hint="one sequence alone: x.unsqueeze(1), or x.unsqueeze(0) with batch_first")
+        raise ShapeError("a recurrent layer reads three dimensions (time, batch, inputs), or two of a sequence alone "
+                         f"(time, inputs); this has {_size(x_TBD)}")
     T, B, D = x_TBD.shape
     if input_size != D:
         raise ShapeError(f"the layer was made for {input_size} inputs a step, this has {D}",
@@ -33,15 +33,18 @@ def check_input(x_TBD: Tensor, input_size: int, dtype: torch.dtype) -> None:
         raise ShapeError(f"the input is {x_TBD.dtype}, the layer's weights are {dtype}", hint=f"x.to({dtype})")
 
 
-def check_state(state: Sequence[Tensor], names: Sequence[str], size_NBH: tuple[int, int, int]) -> None:
-    """Refuse an initial state that is not one [layers * directions, B, H] tensor for each of `names`.
+def check_state(state: Sequence[Tensor], sizes: Mapping[str, tuple[int, int, int]]) -> None:
+    """Refuse an initial state that is not one [layers * directions, B, H] tensor for each of the cell's states.
+
+    Args:
+        sizes: what each should be, by the states' names; H is the projection's size where h is projected.
 
     Raises:
         ShapeError: says which tensor is wrong.
     """
-    if len(state) != len(names):
-        raise ShapeError(f"the state has {len(state)} tensors, this cell carries {len(names)}: {', '.join(names)}")
-    for name, tensor in zip(names, state, strict=True):
+    if len(state) != len(sizes):
+        raise ShapeError(f"the state has {len(state)} tensors, this cell carries {len(sizes)}: {', '.join(sizes)}")
+    for (name, size_NBH), tensor in zip(sizes.items(), state, strict=True):
         if tuple(tensor.shape) != size_NBH:
             raise ShapeError(f"initial {name} is {_size(tensor)}, expected {list(size_NBH)} "
                              "(layers * directions, batch, hidden units)")

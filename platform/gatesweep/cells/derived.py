@@ -3,10 +3,10 @@
 While a step runs, a gate's activation takes the place of its pre-activation, where no derivative asks for the latter
 again. So no gate is computed twice:
 
-    forward    (g, s, p)                      ->  s',  and the activations over g
-    jacobian   (activations, s, p, s')        ->  ∂s'/∂(g, read s, p), one number per unit for each pair
+    forward    (g, s, p, m)                   ->  s',  and the activations over g
+    jacobian   (activations, s, p, m, s')     ->  ∂s'/∂(g, read s, p), one number per unit for each pair
 
-Letters: g pre-activations, s states before the step, s' states after it, p peepholes.
+Letters: g pre-activations, s states before the step, s' states after it, p peepholes and vectors, m masks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter
 from functools import lru_cache
 
 from gatesweep.cells.description import Cell
-from gatesweep.cells.expression import Node, Trace, derivatives, sorted_nodes, trace
+from gatesweep.cells.expression import Node, Trace, by_unit, derivatives, reads, sorted_nodes, trace
 from gatesweep.cells.program import Program
 
 
@@ -25,38 +25,39 @@ class Derived:
     Attributes:
         reads: states that the step itself uses, beside what reaches it through the recurrent weights.
         kept: places of the pre-activations that an activation takes over, in the order of `forward`'s last outputs.
-        forward: from pre-activations, states, peepholes to new states, kept activations.
-        jacobian: from pre-activations (overwritten as above), states, peepholes, new states to, for each new state, its
-            derivatives by pre-activations, read states and peepholes.
+        forward: from pre-activations, states, peepholes and vectors, masks to new states, kept activations.
+        jacobian: from pre-activations (overwritten as above), states, peepholes and vectors, masks, new states to, for
+            each new state, its derivatives by pre-activations, read states, peepholes and vectors.
+
+    Raises:
+        ValueError: the step does not give the cell's states, or it does not work unit by unit.
     """
 
     def __init__(self, cell: Cell) -> None:
+        if not by_unit(cell):
+            raise ValueError(f"cell '{cell.name}': its step does not work unit by unit; the reference loop runs it")
         step = trace(cell)
-        gates, states, peepholes = (list(leaves.values()) for leaves in (step.gates, step.states, step.peepholes))
-        new = list(step.new.values())
-        needed = {id(node) for node in sorted_nodes(*new)}
-        kept = _kept(step)
-        self.reads = tuple(name for name, leaf in step.states.items() if id(leaf) in needed)
+        gates, states, units, masks = (
+            list(leaves.values()) for leaves in (step.gates, step.states, step.peepholes, step.masks)
+        )
+        new, kept = list(step.new.values()), kept_places(step)
+        self.reads = reads(cell)
         self.kept = tuple(kept)
-        self.forward = Program([*gates, *states, *peepholes], [*new, *kept.values()])
-        leaves = [*gates, *(step.states[name] for name in self.reads), *peepholes]
+        self.forward = Program([*gates, *states, *units, *masks], [*new, *kept.values()])
+        leaves = [*gates, *(step.states[name] for name in self.reads), *units]
         seen = [kept.get(k, gate) for k, gate in enumerate(gates)]
         self.jacobian = Program(
-            [*seen, *states, *peepholes, *new], [d for state in new for d in derivatives(state, leaves)]
+            [*seen, *states, *units, *masks, *new], [d for state in new for d in derivatives(state, leaves)]
         )
 
 
 @lru_cache
 def derive(cell: Cell) -> Derived:
-    """The cell's programs, made once.
-
-    Raises:
-        ValueError: the step does not give the cell's states.
-    """
+    """The cell's programs, made once; errors as `Derived`."""
     return Derived(cell)
 
 
-def _kept(step: Trace) -> dict[int, Node]:
+def kept_places(step: Trace) -> dict[int, Node]:
     """Activations by the place of the pre-activation that they take over.
 
     A pre-activation may go if it reaches the activation through sums alone and is used nowhere else: the derivative of
@@ -68,7 +69,7 @@ def _kept(step: Trace) -> dict[int, Node]:
     new = {id(node) for node in step.new.values()}
     kept: dict[int, Node] = {}
     for node in nodes:
-        if node.op in ("sigmoid", "tanh") and id(node) not in new:
+        if node.op in ("sigmoid", "tanh", "exp") and id(node) not in new:
             ends = [place[id(end)] for end in _summands(node.args[0], uses) if id(end) in place]
             free = [k for k in ends if k not in kept]
             if free:

@@ -13,7 +13,8 @@ So a backward step is a handful of operations whatever the cell, and nothing her
 is that of `reference.unroll` up to rounding. A derivative of the derivative raises: take the reference for that.
 
 Shape suffixes: T time steps, B batch, D inputs, H hidden units, G pre-activations, K pre-activations times H, S sources
-times H, P peepholes, U what J differentiates by (pre-activations, read states, peepholes), n sequences still running.
+times H, P peepholes and vectors, M masks, U what J differentiates by (pre-activations, read states, p), n sequences
+still running.
 """
 
 from __future__ import annotations
@@ -36,23 +37,27 @@ States = dict[str, Tensor]
 
 
 def unroll(
-    cell: Cell, x_TBD: Tensor, state: State, weights: Weights, lengths_B: Tensor | None = None
-) -> tuple[Tensor, State]:
-    """As `reference.unroll`, once differentiable; the time loop does no work on padding.
+    cell: Cell, x_TBD: Tensor, state: State, weights: Weights, lengths_B: Tensor | None = None,
+    masks: Tensor | None = None,
+) -> tuple[Tensor, State]:  # fmt: skip
+    """As `reference.unroll`, once differentiable, not by the masks; the time loop does no work on padding.
 
     Raises:
+        ValueError: the cell or its weights ask for what this loop does not have (`backends.supports`).
         RuntimeError: differentiated twice.
     """
+    if weights.projection_PH is not None or weights.input_gain_K is not None:
+        raise ValueError(f"cell '{cell.name}': the fused loop has no projection and no layer norm")
     w_KD, r_KS, b_K = uniform(cell, weights)
     if lengths_B is None:
-        h_TBH, *final = _apply(cell, None, x_TBD, w_KD, r_KS, b_K, weights.peephole_PH, *state)
+        h_TBH, *final = _apply(cell, None, masks, x_TBD, w_KD, r_KS, b_K, weights.peephole_PH, *state)
         return h_TBH, tuple(final)
     order = torch.argsort(lengths_B, descending=True, stable=True)
     back = torch.argsort(order)
     alive_TB = torch.arange(len(x_TBD), device=x_TBD.device)[:, None] < lengths_B
-    running = tuple(alive_TB.sum(1).tolist())
+    running, masks = tuple(alive_TB.sum(1).tolist()), None if masks is None else masks[:, :, order]
     h_TBH, *final = _apply(
-        cell, running, x_TBD[:, order], w_KD, r_KS, b_K, weights.peephole_PH, *(s_BH[order] for s_BH in state)
+        cell, running, masks, x_TBD[:, order], w_KD, r_KS, b_K, weights.peephole_PH, *(s_BH[order] for s_BH in state)
     )
     return torch.where(alive_TB.unsqueeze(2), h_TBH[:, back], 0.0), tuple(s_BH[back] for s_BH in final)
 
@@ -67,36 +72,38 @@ class _Unrolled(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, cell: Cell, running: tuple[int, ...] | None, x_TBD: Tensor, w_KD: Tensor, r_KS: Tensor, b_K: Tensor,
-        p_PH: Tensor, *state: Tensor,
+        ctx: Any, cell: Cell, running: tuple[int, ...] | None, m_TMBH: Tensor | None, x_TBD: Tensor, w_KD: Tensor,
+        r_KS: Tensor, b_K: Tensor, p_PH: Tensor, *state: Tensor,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         T, B, D = x_TBD.shape
+        m_TMBH = x_TBD.new_empty(T, 0, B, p_PH.shape[1]) if m_TMBH is None else m_TMBH
         g_TBK = torch.addmm(b_K, x_TBD.reshape(T * B, D), w_KD.t()).view(T, B, -1)
-        history = _run(cell, running, g_TBK, r_KS, p_PH, dict(zip(cell.states, state, strict=True)))
+        history = _run(cell, running, m_TMBH, g_TBK, r_KS, p_PH, dict(zip(cell.states, state, strict=True)))
         ctx.cell, ctx.running = cell, running
-        ctx.save_for_backward(x_TBD, w_KD, r_KS, p_PH, g_TBK, *history.values())
+        ctx.save_for_backward(m_TMBH, x_TBD, w_KD, r_KS, p_PH, g_TBK, *history.values())
         return history[cell.states[0]][1:], *(s_TBH[-1].clone() for s_TBH in history.values())
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dh_TBH: Tensor, *dfinal: Tensor) -> tuple[Tensor | None, ...]:
-        x_TBD, w_KD, r_KS, p_PH, g_TBK, *history = ctx.saved_tensors
+        m_TMBH, x_TBD, w_KD, r_KS, p_PH, g_TBK, *history = ctx.saved_tensors
         cell, (T, B, D) = ctx.cell, x_TBD.shape
         states = dict(zip(cell.states, history, strict=True))
         dg_TBK, dp_PH, dstate = _adjoints(
-            cell, ctx.running, g_TBK, states, r_KS, p_PH, dh_TBH, dict(zip(cell.states, dfinal, strict=True))
+            cell, ctx.running, m_TMBH, g_TBK, states, r_KS, p_PH, dh_TBH, dict(zip(cell.states, dfinal, strict=True))
         )
         dg_NK = dg_TBK.view(T * B, -1)
         before_NS = sources(cell, {name: s_TBH[:-1].reshape(T * B, -1) for name, s_TBH in states.items()})
-        dx_TBD = (dg_NK @ w_KD).view(T, B, D) if ctx.needs_input_grad[2] else None
+        dx_TBD = (dg_NK @ w_KD).view(T, B, D) if ctx.needs_input_grad[3] else None
         # The narrow matrix first: MKL is up to five times slower on the transposed product.
         dw_KD, dr_KS = (x_TBD.reshape(T * B, D).t() @ dg_NK).t(), (before_NS.t() @ dg_NK).t()
-        return None, None, dx_TBD, dw_KD, dr_KS, dg_NK.sum(0), dp_PH, *dstate.values()
+        return None, None, None, dx_TBD, dw_KD, dr_KS, dg_NK.sum(0), dp_PH, *dstate.values()
 
 
 def _run(
-    cell: Cell, running: tuple[int, ...] | None, g_TBK: Tensor, r_KS: Tensor, p_PH: Tensor, state: States
-) -> States:
+    cell: Cell, running: tuple[int, ...] | None, m_TMBH: Tensor, g_TBK: Tensor, r_KS: Tensor, p_PH: Tensor,
+    state: States,
+) -> States:  # fmt: skip
     """The loop forwards: the states before every step and after the last, [T + 1, B, H]; activations over `g_TBK`."""
     (T, B, K), H = g_TBK.shape, p_PH.shape[1]
     derived = derive(cell)
@@ -104,7 +111,7 @@ def _run(
     for name, s_BH in state.items():
         history[name][0] = s_BH
     steps = {name: s_TBH.unbind(0) for name, s_TBH in history.items()}
-    peepholes, workspace = [p.expand(B, H) for p in p_PH], derived.forward.workspace(g_TBK[0, :, :H])
+    units, workspace = [p.expand(B, H) for p in p_PH], derived.forward.workspace(g_TBK[0, :, :H])
     r_SK = r_KS.t()
     for t, g_BK in enumerate(g_TBK.unbind(0)):
         n = B if running is None else running[t]
@@ -113,7 +120,7 @@ def _run(
         g_nK = _rows(g_BK, n)
         g_nK.addmm_(sources(cell, dict(zip(cell.states, before, strict=True))), r_SK)
         gates = g_nK.view(n, K // H, H).unbind(1)
-        rest = peepholes if n == B else [p[:n] for p in peepholes]
+        rest = [*(_rows(p, n) for p in units), *(_rows(m, n) for m in m_TMBH[t])]
         work = workspace if n == B else [_rows(w, n) for w in workspace]
         derived.forward.run([*gates, *before, *rest, *after, *(gates[k] for k in derived.kept), *work])
         if n < B:
@@ -123,13 +130,13 @@ def _run(
 
 
 def _adjoints(
-    cell: Cell, running: tuple[int, ...] | None, g_TBK: Tensor, history: States, r_KS: Tensor, p_PH: Tensor,
-    dh_TBH: Tensor, carry: States,
+    cell: Cell, running: tuple[int, ...] | None, m_TMBH: Tensor, g_TBK: Tensor, history: States, r_KS: Tensor,
+    p_PH: Tensor, dh_TBH: Tensor, carry: States,
 ) -> tuple[Tensor, Tensor, States]:  # fmt: skip
     """The loop backwards: dg of every step, dp, and the adjoints of the states before the first step."""
     (T, B, K), P = g_TBK.shape, len(p_PH)
     dg_TBK = torch.empty_like(g_TBK)
-    dp_PH, jacobian = torch.zeros_like(p_PH), _Jacobian(cell, g_TBK, history, p_PH)
+    dp_PH, jacobian = torch.zeros_like(p_PH), _Jacobian(cell, m_TMBH, g_TBK, history, p_PH)
     for start in range((T - 1) // jacobian.steps * jacobian.steps, -1, -jacobian.steps):
         stop = min(start + jacobian.steps, T)
         du_tBUH, j_ktBUH = jacobian.block(start, stop)
@@ -161,7 +168,7 @@ def _before(cell: Cell, reads: tuple[str, ...], du_nUH: Tensor, r_KS: Tensor) ->
     """Adjoints of the states before a step: through the recurrent weights, through the step itself, or both."""
     H, K = du_nUH.shape[2], len(r_KS)
     through_nS = du_nUH.flatten(1)[:, :K] @ r_KS
-    before = {name: through_nS[:, k * H : (k + 1) * H] for k, name in enumerate(cell.sources)}
+    before = {name: through_nS[:, k * H : (k + 1) * H] for k, name in enumerate(cell.recurrent)}
     for k, name in enumerate(reads, start=K // H):
         before[name] = before[name] + du_nUH[:, k] if name in before else du_nUH[:, k]
     return {name: before[name] if name in before else torch.zeros_like(du_nUH[:, 0]) for name in cell.states}
@@ -170,11 +177,12 @@ def _before(cell: Cell, reads: tuple[str, ...], du_nUH: Tensor, r_KS: Tensor) ->
 class _Jacobian:
     """Derivatives of the step for a block of time steps, in buffers that every block uses again."""
 
-    def __init__(self, cell: Cell, g_TBK: Tensor, history: States, p_PH: Tensor) -> None:
+    def __init__(self, cell: Cell, m_TMBH: Tensor, g_TBK: Tensor, history: States, p_PH: Tensor) -> None:
         (T, B, K), (P, H) = g_TBK.shape, p_PH.shape
         self.steps = min(T, max(1, BLOCK_VALUES // (B * H)))
         self.reads, self._program = derive(cell).reads, derive(cell).jacobian
         self._g_TBGH, self._history, self._p_PH = g_TBK.view(T, B, K // H, H), history, p_PH
+        self._m_TMBH = m_TMBH
         shape = (self.steps, B, K // H + len(self.reads) + P, H)
         self._j_ktBUH = [g_TBK.new_zeros(shape) for _ in cell.states]
         self._du_tBUH = g_TBK.new_empty(shape)
@@ -187,9 +195,9 @@ class _Jacobian:
         gates = self._g_TBGH[start:stop].unbind(2)
         before = [s_TBH[start:stop] for s_TBH in self._history.values()]
         after = [s_TBH[start + 1 : stop + 1] for s_TBH in self._history.values()]
-        peepholes = [p.expand_as(before[0]) for p in self._p_PH]
+        rest = [*(p.expand_as(before[0]) for p in self._p_PH), *self._m_TMBH[start:stop].unbind(1)]
         columns = [column for j_tBUH in j_ktBUH for column in j_tBUH.unbind(2)]
-        self._program.run([*gates, *before, *peepholes, *after, *columns, *(_rows(w, n) for w in self._workspace)])
+        self._program.run([*gates, *before, *rest, *after, *columns, *(_rows(w, n) for w in self._workspace)])
         return _rows(self._du_tBUH, n), j_ktBUH
 
 

@@ -129,6 +129,11 @@ _OPERATIONS: dict[str, Callable[..., object]] = {
     "add": torch.add,
     "sub": torch.sub,
     "mul": torch.mul,
+    "div": torch.div,
+    "max": torch.maximum,
+    "ge": torch.ge,
     "sigmoid": torch.sigmoid,
     "tanh": _tanh,
+    "exp": torch.exp,
+    "log": torch.log,
 }

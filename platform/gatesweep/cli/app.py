@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from gatesweep.cli import data
+from gatesweep.cli import cells, data
 from gatesweep.cli.answer import JsonOption, ResumeSetOption, SetOption, SweepSetOption, answering, say
 from gatesweep.cli.doctor import doctor
 from gatesweep.cli.ui import ui
@@ -159,4 +159,5 @@ def schema(
 
 app.command()(ui)
 app.command()(doctor)
+app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")
 app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, quality.")

@@ -2,5 +2,8 @@
 
     config.py   ModelConfig        recurrent.py   RecurrentEncoder        heads.py   ForecastHead        forecaster.py
 
+    linear_cross_entropy.py   the loss of a large vocabulary; logit_chunks.py, softmax_rows.py and softmax_rows.c
+                              are what it is made of
+
 Importing the package, or `models.config`, imports no torch.
 """

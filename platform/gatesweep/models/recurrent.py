@@ -19,18 +19,7 @@ class RecurrentEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig, input_size: int) -> None:
         super().__init__()
-        self.recurrent = Recurrent(
-            config.cell,
-            input_size=input_size,
-            hidden_size=config.hidden_size,
-            num_layers=config.layers,
-            bidirectional=config.bidirectional,
-            dropout=config.dropout,
-            batch_first=True,
-            peepholes=config.peepholes,
-            forget_bias=config.forget_bias,
-            backend=config.backend,
-        )
+        self.recurrent = Recurrent(input_size=input_size, batch_first=True, **config.arguments())
         self.dropout = nn.Dropout(config.dropout)
 
     @property
@@ -45,14 +34,23 @@ class RecurrentEncoder(nn.Module):
             lengths: steps of each sequence where they differ; the rest is padding.
 
         Returns:
-            `outputs_BTO` of every step, and `summary_BO`: the last layer's h after each sequence's last step, and, of a
-            bidirectional layer, beside it the reverse direction's h after the first.
+            `outputs_BTO` of every step, and `summary_BO`: the last layer's output at each sequence's last step, and, of
+            a bidirectional layer, beside it the reverse direction's at the first.
 
         Raises:
             ShapeError: sizes that do not fit, or an empty sequence.
         """
-        outputs_BTO, state = self.recurrent(x_BTD, lengths=lengths)
-        h_NBH = state if isinstance(state, Tensor) else state[0]
-        directions = 2 if self.recurrent.bidirectional else 1
-        summary_BO = torch.cat(h_NBH[-directions:].unbind(0), dim=1)
-        return self.dropout(outputs_BTO), self.dropout(summary_BO)
+        outputs_BTO, _ = self.recurrent(x_BTD, lengths=lengths)
+        return self.dropout(outputs_BTO), self.dropout(self._summary(outputs_BTO, lengths))
+
+    def _summary(self, outputs_BTO: Tensor, lengths: Tensor | Sequence[int] | None) -> Tensor:
+        """Taken from the outputs, not from the state: residual connections and dropout are in the outputs alone."""
+        if lengths is None:
+            last_BO = outputs_BTO[:, -1]
+        else:
+            lengths_B = torch.as_tensor(lengths, device=outputs_BTO.device)
+            last_BO = outputs_BTO[torch.arange(len(outputs_BTO), device=outputs_BTO.device), lengths_B - 1]
+        if not self.recurrent.bidirectional:
+            return last_BO
+        one_way = self.output_size // 2
+        return torch.cat([last_BO[:, :one_way], outputs_BTO[:, 0, one_way:]], dim=1)

@@ -1,0 +1,60 @@
+"""Compile the native loops of cells ahead of time: into an image, or before many workers ask at once.
+
+The plain cells, that is: a layer norm or a projection asks for loops of its own, compiled when it is first used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gatesweep.cells.compiler import built
+from gatesweep.cells.description import Cell
+from gatesweep.cells.native.kernel import TYPES, Kind, describable, source
+
+
+@dataclass(frozen=True)
+class Built:
+    """One cell's loops for one number type."""
+
+    cell: str
+    dtype: str
+    path: Path
+    seconds: float
+    """What compiling took; next to nothing where the library was there already."""
+
+
+def build(cells: Iterable[Cell]) -> Iterator[Built]:
+    """Compile every cell that has native loops, for every type of number, several at a time.
+
+    Raises:
+        NoCompiler: one is in no folder yet and cannot be compiled here.
+    """
+    jobs = [(cell, dtype) for cell in cells if describable(cell) for dtype in TYPES]
+
+    def one(job: tuple[Cell, torch.dtype]) -> Built:
+        (cell, dtype), start = job, time.perf_counter()
+        path = _where_named(built(source(Kind(cell, dtype)), cell.name))
+        return Built(cell.name, str(dtype).removeprefix("torch."), path, time.perf_counter() - start)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(one, jobs)
+
+
+def _where_named(library: Path) -> Path:
+    """The library in the folder that GATESWEEP_KERNELS names, copied there if another folder had it already."""
+    named = os.environ.get("GATESWEEP_KERNELS")
+    if not named or library.parent == Path(named):
+        return library
+    Path(named).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=named, prefix=".copying-") as folder:
+        half = shutil.copy(library, folder)
+        return Path(half).rename(Path(named, library.name))

@@ -1,0 +1,9 @@
+"""A cell's time loops in C for the CPU, generated from its description and compiled on the machine that runs them.
+
+    vectors.h    a vector of numbers, exp, σ, tanh, log
+    product.h    the recurrent product of one time step
+    loops.h      time forwards and backwards
+    emit.py      the cell's step, and its derivative, as C
+    kernel.py    source -> compiled functions on tensors
+    unroll.py    the back end: sequences of any length, autograd
+"""

@@ -1,0 +1,128 @@
+"""gatesweep cells: what it lists, shows, builds and measures, and what it answers to a mistake."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gatesweep.cells.example import example_text
+from gatesweep.cells.names import NAMES
+from gatesweep.cells.variants import find
+from gatesweep.cli import main
+from gatesweep.cli.app import app
+from gatesweep.errors import EXIT_USER
+
+runner = CliRunner()
+
+
+def _json(*arguments: str) -> dict:
+    answer = runner.invoke(app, ["cells", *arguments, "--json"])
+    assert answer.exit_code == 0, answer.output
+    return json.loads(answer.stdout)
+
+
+def _refused(capsys, monkeypatch, *arguments: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["gatesweep", "cells", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == EXIT_USER
+    return capsys.readouterr().err
+
+
+def test_the_list_has_every_cell_with_torchs_own_number_of_parameters():
+    found = {each["cell"]: each for each in _json("list", "--input-size", "32", "--hidden-size", "48")["cells"]}
+    assert list(found) == list(NAMES)
+    assert found["vanilla"]["parameters"] == 4 * 48 * (32 + 48 + 2)
+    assert found["gru"]["parameters"] == 3 * 48 * (32 + 48 + 2)
+    assert found["rnn"]["parameters"] == 48 * (32 + 48 + 2)
+
+
+def test_the_table_names_every_cell():
+    answer = runner.invoke(app, ["cells", "list"])
+    assert answer.exit_code == 0
+    assert [name for name in NAMES if name not in answer.stdout] == []
+
+
+def test_show_prints_the_papers_equations_of_a_peephole_cell():
+    said = runner.invoke(app, ["cells", "show", "peephole"]).stdout
+    for line in ("i = σ(a_i + p_i ⊙ c)", "c' = f ⊙ c + i ⊙ z", "o = σ(a_o + p_o ⊙ c')", "δa_o = δo ⊙ o ⊙ (1 - o)"):
+        assert f"    {line}\n" in said
+
+
+def test_show_takes_peepholes_away():
+    shown = _json("show", "peephole", "--no-peepholes")
+    assert shown["peepholes"] == []
+    assert "i = σ(a_i)" in shown["forward"]
+
+
+def test_show_example_is_the_worked_example():
+    said = runner.invoke(app, ["cells", "show", "gru", "--example"]).stdout
+    assert said.splitlines() == example_text(find("gru"))
+
+
+@pytest.mark.parametrize("command", ["show", "build"])
+def test_a_misspelt_cell_is_answered_with_the_nearest(capsys, monkeypatch, command):
+    said = _refused(capsys, monkeypatch, command, "peepole")
+    assert "unknown cell 'peepole'" in said
+    assert "hint: did you mean 'peephole'?" in said
+
+
+def test_peepholes_are_refused_where_there_is_nothing_to_look_at(capsys, monkeypatch):
+    assert "no cell state" in _refused(capsys, monkeypatch, "show", "gru", "--peepholes")
+
+
+def test_build_fills_the_folder_that_is_named_and_compiles_nothing_twice(tmp_path, monkeypatch):
+    monkeypatch.setenv("GATESWEEP_KERNELS", str(tmp_path))
+    monkeypatch.setenv("GATESWEEP_HOME", str(tmp_path / "home"))
+    first, again = (_json("build", "rnn")["libraries"] for _ in range(2))
+    assert {each["dtype"] for each in first} == {"float32", "float64"}
+    assert {Path(each["path"]) for each in first} == set(tmp_path.glob("rnn-*.so"))
+    assert max(each["seconds"] for each in again) < min(each["seconds"] for each in first)
+    assert [each["path"] for each in again] == [each["path"] for each in first]
+
+
+def test_build_fills_the_named_folder_though_the_library_is_at_home_already(tmp_path, monkeypatch):
+    monkeypatch.setenv("GATESWEEP_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("GATESWEEP_KERNELS", raising=False)
+    at_home = [Path(each["path"]) for each in _json("build", "rnn")["libraries"]]
+    monkeypatch.setenv("GATESWEEP_KERNELS", str(tmp_path / "image"))
+    in_image = [Path(each["path"]) for each in _json("build", "rnn")["libraries"]]
+    assert {path.parent for path in in_image} == {tmp_path / "image"}
+    assert [path.read_bytes() for path in in_image] == [path.read_bytes() for path in at_home]
+
+
+def test_build_without_a_compiler_says_what_to_install(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("GATESWEEP_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    said = _refused(capsys, monkeypatch, "build", "rnn")
+    assert "none of cc, gcc, clang is on the PATH" in said
+    assert "hint: install gcc or clang" in said
+
+
+def test_gradients_fade_in_the_elman_network_and_a_forget_bias_slows_it():
+    asked = ["--cell", "rnn", "--cell", "vanilla", "--forget-bias", "0", "--forget-bias", "2"]
+    curves = {(c["cell"], c["forget_bias"]): c for c in _json("gradient-flow", "--length", "40", *asked)["curves"]}
+    rnn, forgetful, mindful = curves["rnn", None], curves["vanilla", 0.0], curves["vanilla", 2.0]
+    assert [len(c["norm"]) for c in curves.values()] == [40, 40, 40]  # a bias makes no second curve of the rnn
+    assert rnn["norm"][0] < forgetful["norm"][0] < mindful["norm"][0] < 1
+    assert rnn["halves_in"] < forgetful["halves_in"] < mindful["halves_in"]
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".html", b"<!doctype html>"), (".pdf", b"%PDF")])
+def test_the_figure_is_written_as_its_name_says(tmp_path, suffix, start):
+    file = tmp_path / f"flow{suffix}"
+    answer = runner.invoke(app, ["cells", "gradient-flow", "--length", "5", "--cell", "rnn", "--output", str(file)])
+    assert answer.exit_code == 0, answer.output
+    assert file.read_bytes().startswith(start)
+
+
+def test_a_figure_of_no_known_kind_is_refused(capsys, monkeypatch, tmp_path):
+    file = str(tmp_path / "a.gif")
+    said = _refused(capsys, monkeypatch, "gradient-flow", "--length", "5", "--cell", "rnn", "--output", file)
+    assert "no figure is written as '.gif'" in said
+    assert ".png" in said
