@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from cell_problems import problem
 
-from gatesweep.cells import backends
+from gatesweep.cells import Recurrent, backends
 from gatesweep.cells.backends import UNROLLS, resolve, supports, torch_unroll
 from gatesweep.cells.compiler import library
 from gatesweep.cells.names import BACKENDS, NAMES, check_backend
@@ -13,6 +16,7 @@ from gatesweep.cells.native.kernel import kernel
 from gatesweep.cells.options import cell_norm, clip, recurrent_dropout, zoneout
 from gatesweep.cells.variants import find
 from gatesweep.cells.weights import Weights
+from gatesweep.errors import ConfigError
 
 VANILLA = find("vanilla")
 CHANGED = [zoneout(VANILLA, ("h",)), recurrent_dropout(VANILLA, "candidate"), clip(VANILLA, 1.0)]
@@ -74,21 +78,32 @@ def test_auto_looks_at_the_weights_too(no_compiler: None, cell, options, fastest
     assert resolve(cell, "auto", problem(cell, T=1, B=1, D=1, H=4, **options).weights()) == fastest
 
 
-def test_that_nothing_compiles_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog, tmp_path) -> None:
-    for name, value in {"GATESWEEP_HOME": str(tmp_path), "PATH": str(tmp_path)}.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture
+def no_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An empty cache and no compiler on the PATH."""
+    monkeypatch.setenv("GATESWEEP_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
     for name in ("GATESWEEP_KERNELS", "CC"):
         monkeypatch.delenv(name, raising=False)
     made_before = (kernel, library, backends._compiled, backends._say_that_nothing_compiles)
     for cached in made_before:
         cached.cache_clear()
+    yield
+    for cached in made_before:
+        cached.cache_clear()
+
+
+def test_whoever_asks_for_native_loops_that_cannot_be_made_hears_why(no_kernels: None) -> None:
+    with pytest.raises(ConfigError, match=r"none of cc, gcc, clang is on the PATH\n\nhint: install a C compiler"):
+        Recurrent("nig", input_size=1, hidden_size=4, backend="native")
+
+
+def test_that_nothing_compiles_is_said_once(no_kernels: None, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("peephole", "nig", "vanilla"):
         cell = find(name)
         assert resolve(cell, "auto", problem(cell, T=1, B=1, D=1, H=4).weights()) in ("torch", "fused")
     (said,) = [record.getMessage() for record in caplog.records if record.name == "gatesweep"]
     assert "none of cc, gcc, clang is on the PATH" in said
-    for cached in made_before:
-        cached.cache_clear()
 
 
 def test_torchs_kernels_know_no_masks() -> None:

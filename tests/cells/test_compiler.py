@@ -52,6 +52,19 @@ def test_without_a_compiler_the_reason_is_said(monkeypatch, tmp_path: Path) -> N
         compiler.built(ADD, "add")
 
 
+def test_a_compiler_that_is_named_and_absent_is_what_the_reason_names(monkeypatch) -> None:
+    monkeypatch.setenv("CC", "nosuchcc")
+    with pytest.raises(compiler.NoCompiler, match="CC names 'nosuchcc', which is not here"):
+        compiler.built(ADD, "add")
+
+
+def test_a_damaged_library_is_made_anew(kernels: Path) -> None:
+    made = compiler.built(ADD, "add")
+    made.unlink()
+    made.write_text("junk")
+    assert ctypes.CDLL(str(compiler.built(ADD, "add"))).add(2, 2) == 4
+
+
 def test_a_compiler_that_fails_leaves_nothing_behind(kernels: Path, monkeypatch, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_text("#!/bin/sh\nexit 127\n")

@@ -71,6 +71,20 @@ def test_a_misspelt_cell_is_answered_with_the_nearest(capsys, monkeypatch, comma
     assert "hint: did you mean 'peephole'?" in said
 
 
+@pytest.mark.parametrize("command", [("show",), ("build",), ("gradient-flow", "--cell")])
+def test_a_cell_without_a_step_is_refused_with_its_page(capsys, monkeypatch, command):
+    said = _refused(capsys, monkeypatch, *command, "mlstm")
+    assert "its state is a matrix" in said
+    assert "hint: docs/cells/xlstm.md" in said
+
+
+def test_a_kernels_folder_that_is_a_file_is_refused(capsys, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GATESWEEP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GATESWEEP_KERNELS", str(tmp_path / "file"))
+    assert "GATESWEEP_KERNELS" in _refused(capsys, monkeypatch, "build", "rnn")
+
+
 def test_peepholes_are_refused_where_there_is_nothing_to_look_at(capsys, monkeypatch):
     assert "no cell state" in _refused(capsys, monkeypatch, "show", "gru", "--peepholes")
 

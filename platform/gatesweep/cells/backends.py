@@ -86,6 +86,8 @@ def resolve(cell: Cell, backend: str, weights: Weights | None = None) -> str:
         raise ValueError(unknown_backend(backend))
     if backend == "auto":
         return next(name for name in FASTEST if supports(name, cell, weights))
+    if backend == "native" and weights is not None and runs(cell, weights):
+        return _native_or_why(kind_of(cell, weights))
     if not supports(backend, cell, weights):
         raise ValueError(cannot(cell.name, backend, bool(cell.peepholes)))
     return backend
@@ -106,6 +108,15 @@ def _compiled(kind: Kind) -> bool:
         _say_that_nothing_compiles(str(error))
         return False
     return True
+
+
+def _native_or_why(kind: Kind) -> str:
+    """For whoever asks for the native loops by name."""
+    try:
+        kernel(kind)
+    except NoCompiler as error:
+        raise ValueError(f"backend 'native': {error}\n\nhint: install a C compiler, or take backend auto") from error
+    return "native"
 
 
 @lru_cache

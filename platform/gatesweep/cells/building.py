@@ -19,6 +19,7 @@ import torch
 from gatesweep.cells.compiler import built
 from gatesweep.cells.description import Cell
 from gatesweep.cells.native.kernel import TYPES, Kind, describable, source
+from gatesweep.errors import ResourceError
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def build(cells: Iterable[Cell]) -> Iterator[Built]:
 
     Raises:
         NoCompiler: one is in no folder yet and cannot be compiled here.
+        ResourceError: GATESWEEP_KERNELS names what is no folder.
     """
     jobs = [(cell, dtype) for cell in cells if describable(cell) for dtype in TYPES]
 
@@ -54,7 +56,11 @@ def _where_named(library: Path) -> Path:
     named = os.environ.get("GATESWEEP_KERNELS")
     if not named or library.parent == Path(named):
         return library
-    Path(named).mkdir(parents=True, exist_ok=True)
+    try:
+        Path(named).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"'{named}' is no folder that can be written to: {error.strerror}",
+                            place="GATESWEEP_KERNELS", hint="name a folder, or unset it") from error
     with tempfile.TemporaryDirectory(dir=named, prefix=".copying-") as folder:
         half = shutil.copy(library, folder)
         return Path(half).rename(Path(named, library.name))

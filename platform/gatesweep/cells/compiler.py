@@ -55,10 +55,10 @@ def built(source: str, name: str) -> Path:
     file = f"{name}-{_digest(source)}.so"
     folders = _folders()
     for folder in folders:
-        if (folder / file).is_file():
+        if _loads(folder / file):
             return folder / file
     folder = next((folder for folder in folders if _writable(folder)), None) or _private()
-    if not (folder / file).is_file():
+    if not _loads(folder / file):
         _compile(source, folder / file)
     return folder / file
 
@@ -67,6 +67,15 @@ def find() -> str | None:
     """The path of the C compiler that would be used, if there is one."""
     named = os.environ.get("CC")
     return next((path for name in ([named] if named else CANDIDATES) if (path := shutil.which(name))), None)
+
+
+def _loads(file: Path) -> bool:
+    """Whether the library is there and whole; a damaged one is made anew."""
+    try:
+        ctypes.CDLL(str(file))
+    except OSError:
+        return False
+    return True
 
 
 def _folders() -> list[Path]:
@@ -105,7 +114,9 @@ def processor() -> str:
 def _compile(source: str, target: Path) -> None:
     compiler = find()
     if compiler is None:
-        raise NoCompiler(f"none of {', '.join(CANDIDATES)} is on the PATH")
+        named = os.environ.get("CC")
+        raise NoCompiler(f"CC names '{named}', which is not here" if named
+                         else f"none of {', '.join(CANDIDATES)} is on the PATH")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".compiling-") as folder:
         text, made = Path(folder, "source.c"), Path(folder, "library.so")
         text.write_text(source)

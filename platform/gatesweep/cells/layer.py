@@ -29,7 +29,7 @@ from gatesweep.cells.options import complete, visible_states
 from gatesweep.cells.parameters import Parameters
 from gatesweep.cells.reference import State
 from gatesweep.config.loader import build
-from gatesweep.errors import ShapeError
+from gatesweep.errors import ConfigError, ShapeError
 
 
 class Recurrent(Parameters):
@@ -73,7 +73,11 @@ class Recurrent(Parameters):
         super().__init__(build(RecurrentConfig, given | options, place="Recurrent"), input_size)
         self.batch_first, self.dropout = batch_first, self.config.dropout
         for looped in self._looped.values():
-            backends.resolve(looped, self.config.backend, self._weights("_l0"))
+            try:
+                backends.resolve(looped, self.config.backend, self._weights("_l0"))
+            except ValueError as error:
+                message, _, hint = str(error).partition("\n\nhint: ")
+                raise ConfigError(message, place="Recurrent", hint=hint or None) from error
 
     @property
     def backend(self) -> str:

@@ -76,7 +76,7 @@ def cannot(name: str, backend: str, peepholes: bool) -> str:
     """What to say of a back end that cannot run a cell."""
     if backend == "torch":
         return (f"torch has no kernel for cell '{name}'{' with peepholes' if peepholes else ''}"
-                + _hint(f"backend auto, {'parallel' if name in MATRIX_CELLS else 'fused'} or reference"))
+                + _hint(f"backend auto, {'parallel' if name in MATRIX_CELLS else 'native, fused'} or reference"))
     if backend == "parallel":
         return (f"cell '{name}' has no parallel form: its gates wait for h"
                 + _hint(f"backend auto, or one of the cells {', '.join(PARALLEL_CELLS)}"))

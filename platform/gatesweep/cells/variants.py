@@ -31,7 +31,7 @@ from gatesweep.cells.description import (
     sigmoid,
     tanh,
 )
-from gatesweep.cells.names import canonical, check_peepholes
+from gatesweep.cells.names import MATRIX_CELLS, canonical, check_peepholes
 from gatesweep.cells.places import bounded, dropped, shown
 
 Function = Callable[[Value], Value]
@@ -147,6 +147,8 @@ def find(name: str, peepholes: bool | None = None) -> Cell:
         ValueError: unknown name, or peepholes asked of a cell without a cell state.
     """
     check_peepholes(name, peepholes)
+    if canonical(name) in MATRIX_CELLS:
+        raise ValueError(f"cell '{name}' is described by no step: its state is a matrix\n\nhint: docs/cells/xlstm.md")
     cell = CELLS[canonical(name)]
     if peepholes is None or peepholes == bool(cell.peepholes):
         return cell
