@@ -2,7 +2,7 @@
 #
 #   PYTHON=python3.12      the Python that .venv is made with
 #   TORCH_INDEX_URL=URL    the package index that torch alone is taken from: PyTorch's own, for a CPU or a CUDA build
-#   ARGS="--json"          goes to the gatesweep command behind `sweep` and `ui`
+#   ARGS="--json"          goes to the command behind `sweep`, `ui` and `sanitize`
 
 PYTHON ?= python3
 TORCH_INDEX_URL ?=
@@ -18,7 +18,7 @@ TORCH_FROM := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev sweep ui test lint types layers unit lock clean
+.PHONY: help install dev sweep ui test lint types layers unit sanitize lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile
@@ -42,6 +42,9 @@ layers: $(VENV)/.dev ## rooms import only downward, vendors stay in theirs (impo
 
 unit: $(VENV)/.dev ## the tests that need no cluster, browser or service (pytest)
 	$(BIN)/pytest -n auto --dist loadfile
+
+sanitize: $(VENV)/.dev ## the native code under AddressSanitizer, UBSan and valgrind (gcc, valgrind)
+	$(BIN)/python tests/sanitizers/check.py $(ARGS)
 
 install: $(VENV)/.runtime ## .venv with what running needs
 
@@ -79,7 +82,7 @@ lock: ## renew constraints.txt
 	$(LOCK)/bin/python -m pip install -q --no-build-isolation -e '.[s3,cluster,dev]'
 	$(LOCK)/bin/python -m pip check
 	{ sed -n '/^#/p' constraints.txt; $(LOCK)/bin/python -m pip freeze --all --exclude-editable \
-	    | sed -e 's/+.*//' -e '/^cuda-/d' -e '/^nvidia-/d' -e '/^triton==/d' | LC_ALL=C sort -f; } > $(LOCK)/constraints.txt
+	    | sed -e 's/+.*//' -e '/^cuda-/d' -e '/^nvidia-/d' | LC_ALL=C sort -f; } > $(LOCK)/constraints.txt
 	mv $(LOCK)/constraints.txt constraints.txt && rm -rf $(LOCK)
 
 clean: ## remove .venv and the tools' caches; data/ and .gatesweep/ stay
