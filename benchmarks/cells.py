@@ -14,7 +14,8 @@ Memory is what a training step holds when its backward begins, beside parameters
 saves (`saved_tensors_hooks`, each storage once; nn.LSTM's workspace is one of them) and the output. It is counted, not
 sampled, so it is the same in every run.
 
-bf16 joins at H >= 512 where native code has it: weights and input in bf16, against nn.LSTM in float32 and in bf16.
+bf16 joins at H >= 512, B 16, T 35 (nn.LSTM takes seconds a step where the processor has no instructions for it):
+weights and input in bf16, against nn.LSTM in float32 and in bf16.
 """
 
 from __future__ import annotations
@@ -40,7 +41,6 @@ from torch import Tensor, nn
 
 from gatesweep.cells import Recurrent, backends
 from gatesweep.cells.names import NAMES
-from gatesweep.cells.native.kernel import TYPES
 from gatesweep.cells.variants import find
 from gatesweep.track.machine import machine
 
@@ -57,7 +57,7 @@ QUICK_CELLS = ("vanilla", "peephole", "coupled", "nig", "fgr", "gru")
 LSTM, GRU, NAIVE = "nn.LSTM", "nn.GRU", "naive loop"
 LOOP_STEPS = (35, 1000)
 LOOPS = ("vanilla", "peephole", "gru")
-BF16_UNITS = 512
+BF16_UNITS, BF16_BATCH = 512, (16, 35)
 FILL = 0.55
 GROUPS: dict[str, tuple[str, ...]] = {
     "4 gates": ("vanilla", "peephole", "niaf", "noaf"),
@@ -73,7 +73,7 @@ FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
 
 @dataclass(frozen=True)
 class Contender:
-    """A cell on a back end; `variant` is empty, or `lengths` (55 % fill), or `bf16`."""
+    """A cell on a back end; `variant` is empty, or `lengths` (55 % fill), `layer norm` or `bf16`."""
 
     cell: str
     backend: str
@@ -111,7 +111,8 @@ def contenders(cells: list[str], wanted: list[str], shape: Shape, loops: Iterabl
     ours = [name for name in wanted if name not in ("torch", "reference")]
     for cell in [cell for cell in ("vanilla", "peephole") if cell in cells and ours]:
         yield Contender(cell, ours[0], "lengths")
-    if "native" in ours and torch.bfloat16 in TYPES and shape[0] >= BF16_UNITS:
+        yield Contender(cell, ours[0], "layer norm")
+    if "native" in ours and shape[0] >= BF16_UNITS and shape[1:] == BF16_BATCH:
         yield Contender(LSTM, "torch", "bf16")
         for cell in cells:
             if backends.supports("native", find(cell)):
@@ -148,7 +149,10 @@ class Step:
         torch.manual_seed(1)
         plain: Any = {LSTM: nn.LSTM, GRU: nn.GRU, NAIVE: NaiveLoop}.get(contender.cell)
         self.module: nn.Module = (
-            plain(H, H) if plain else Recurrent(contender.cell, input_size=H, hidden_size=H, backend=contender.backend)
+            plain(H, H) if plain else Recurrent(
+                contender.cell, input_size=H, hidden_size=H, backend=contender.backend,
+                layer_norm=contender.variant == "layer norm",
+            )
         ).to(dtype)
         self.x_TBD = torch.randn(T, B, H, generator=generator).to(dtype).requires_grad_()
         self.dy_TBH = torch.randn(T, B, H, generator=generator).to(dtype)
@@ -258,6 +262,8 @@ def summary(results: list[Result], threads: int, wanted: list[str]) -> list[str]
         "of nn.LSTM in bf16": speeds(
             mine, lambda c: Contender(LSTM, "torch", "bf16") if c.variant == "bf16" else None),
         "of nn.GRU": speeds(mine, lambda c: Contender(GRU, "torch") if c.cell.startswith("gru") else None),
+        "of nn.LSTM, with layer norm": speeds(
+            mine, lambda c: Contender(LSTM, "torch") if c.variant == "layer norm" else None),
         "of the same batch padded": speeds(
             mine, lambda c: Contender(c.cell, c.backend) if c.variant == "lengths" else None),
         "of the naive loop": speeds(mine, against_loop),

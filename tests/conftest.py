@@ -12,11 +12,12 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parents[1]
 
 # Before torch, Ray and MLflow are imported: one thread (the same numbers everywhere, and two workers do not fight),
-# no telemetry, no display.
+# no telemetry, no display; Triton's kernels by its interpreter, for there may be no GPU.
 os.environ.update({
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MPLBACKEND": "Agg",
+    "TRITON_INTERPRET": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "true",

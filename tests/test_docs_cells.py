@@ -6,14 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
-from written_equations import Page, by_autograd, chain, computed, read
+import torch
+from written_equations import Page, by_autograd, by_matrix_memory, chain, computed, read
 
-from gatesweep.cells.example import example_text
 from gatesweep.cells.flow import gradient_flow
-from gatesweep.cells.variants import CELLS, find
+from gatesweep.cells.names import MATRIX_CELLS, NAMES
+from gatesweep.cells.shown import shown
+from gatesweep.cells.variants import find
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "cells"
 HALF_A_DIGIT = 0.5e-4 * 1.001
+ALL = (*NAMES, *MATRIX_CELLS)
 
 
 def examples() -> dict[str, str]:
@@ -29,10 +32,18 @@ def examples() -> dict[str, str]:
 EXAMPLES = examples()
 
 
+def torchs(name: str, given: dict[str, float]) -> dict[str, float]:
+    """What torch computes of one step, of mlstm of a head of one unit."""
+    if name not in MATRIX_CELLS:
+        return by_autograd(find(name), given)
+    numbers = {key: torch.full((1, 1), value, dtype=torch.float64) for key, value in given.items()}
+    return {key: value.item() for key, value in by_matrix_memory(numbers).items()}
+
+
 def wrong(name: str, page: Page) -> list[str]:
     """What on a page is not what the code computes from the page's own given numbers."""
     letters = chain(page.given, [(line.name, line.letters) for line in page.lines])
-    truth = by_autograd(find(name), page.given)
+    truth = torchs(name, page.given)
     errors = []
     for line in page.lines:
         values = [letters[line.name], *([truth[line.name]] if line.name in truth else [])]
@@ -46,20 +57,20 @@ def wrong(name: str, page: Page) -> list[str]:
 
 
 def test_every_cell_has_a_worked_example():
-    assert sorted(EXAMPLES) == sorted(CELLS)
+    assert sorted(EXAMPLES) == sorted(ALL)
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", ALL)
 def test_the_numbers_of_an_example_are_those_of_the_reference_loop_and_autograd(name):
     assert wrong(name, read(EXAMPLES[name])) == []
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", ALL)
 def test_an_example_is_what_the_command_prints(name):
-    assert EXAMPLES[name].splitlines() == example_text(find(name))
+    assert EXAMPLES[name].splitlines() == shown(name, None, 1, 1).example
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_changed_digit_of_any_value_is_found(name):
     page = read(EXAMPLES[name])
     for k, line in enumerate(page.lines):
@@ -67,10 +78,17 @@ def test_a_changed_digit_of_any_value_is_found(name):
         assert wrong(name, page._replace(lines=[*page.lines[:k], changed, *page.lines[k + 1 :]])), line
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", ALL)
 def test_each_gate_is_worked_out(name):
     worked = {line.name for line in read(EXAMPLES[name]).lines}
-    assert [gate for gate in CELLS[name].gates if f"a_{gate}" not in worked or f"δa_{gate}" not in worked] == []
+    gates = shown(name, None, 1, 1).gates
+    assert [gate for gate in gates if f"a_{gate}" not in worked or f"δa_{gate}" not in worked] == []
+
+
+def test_the_lines_of_a_head_on_the_page_are_those_that_the_command_prints():
+    cell, page = shown("mlstm", None, 1, 1), (FOLDER / "xlstm.md").read_text(encoding="utf-8")
+    for lines in (cell.forward[len(cell.gates):], cell.backward):
+        assert "\n\n" + "".join(f"    {line}\n" for line in lines) + "\n" in page
 
 
 def measured() -> list[list[str]]:

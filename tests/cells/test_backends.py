@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from cell_problems import problem
 
 from gatesweep.cells import Recurrent, backends
@@ -51,8 +52,10 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_takes_the_native_loops_wherever_they_run(name: str) -> None:
     cell = find(name)
     weights = problem(cell, T=1, B=1, D=1, H=4).weights()
-    assert (resolve(cell, "auto", weights) == "native") == (name != "gru_before")
-    assert resolve(cell, "auto", Weights(*(None if w is None else w.bfloat16() for w in weights))) != "native"
+    assert resolve(cell, "auto", weights) == "native"
+    for dtype, runs in ((torch.bfloat16, True), (torch.float64, True), (torch.float16, False)):
+        converted = Weights(*(None if w is None else w.to(dtype) for w in weights))
+        assert (resolve(cell, "auto", converted) == "native") == runs
 
 
 @pytest.mark.parametrize(("name", "fastest"), [

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import multiprocessing
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,12 +18,11 @@ from hypothesis import strategies as st
 
 from gatesweep.cells import reference
 from gatesweep.cells.compiler import library
-from gatesweep.cells.derived import by_unit
-from gatesweep.cells.description import Cell, Values, exp, log, maximum, sigmoid, tanh
-from gatesweep.cells.native.kernel import Kind, kernel, source
+from gatesweep.cells.description import Cell, Values, exp, log, maximum, norm, sigmoid, tanh
+from gatesweep.cells.native.kernel import Kind, describable, fits, kernel, source
 from gatesweep.cells.native.unroll import unroll
-from gatesweep.cells.options import cell_norm, clip, zoneout
-from gatesweep.cells.variants import CELLS, GRU, PEEPHOLE, find
+from gatesweep.cells.options import cell_norm, clip, recurrent_dropout, zoneout
+from gatesweep.cells.variants import CELLS, GRU, GRU_BEFORE, PEEPHOLE, find
 
 
 def _everything(g: Values, s: Values, p: Values) -> Values:
@@ -34,8 +34,22 @@ def _everything(g: Values, s: Values, p: Values) -> Values:
 
 EVERYTHING = Cell("everything", gates=("i", "z"), states=("h", "c", "q", "k"), step=_everything, peepholes=("z",),
                   sources=("h", "q"), masks=("c",))
+
+
+def _two_products(g: Values, s: Values, p: Values) -> Values:
+    r = sigmoid(g["r"] + p["u"] * s["k"])
+    return {"n": r * s["h"] * p["mask.m"], "o": tanh(g["q"]) - s["k"]}
+
+
+def _after_two_products(g: Values, s: Values, p: Values) -> Values:
+    r, n = sigmoid(g["r"] + p["u"] * s["k"]), tanh(g["n"] + sigmoid(g["a"]) * g["a_recurrent"])
+    return {"h": n + r * (s["h"] - n), "k": sigmoid(g["o"]) * s["k"] + g["q"]}
+
+
+TWO_PRODUCTS = Cell("two_products", gates=("n", "r", "a", "o", "q"), states=("h", "k"), step=_after_two_products,
+                    inner=_two_products, apart=("a",), vectors=("u",), masks=("m",))
 # Cells, and options of the loop: what `weights.shapes` takes.
-PLAIN = [*((cell, {}) for cell in CELLS.values() if by_unit(cell)), (find("cifg", False), {}), (EVERYTHING, {})]
+PLAIN = [(cell, {}) for cell in (*CELLS.values(), find("cifg", False), EVERYTHING, TWO_PRODUCTS)]
 OPTIONS = [
     (find("peephole"), {"norm": True}),
     (find("gru"), {"norm": True}),
@@ -46,6 +60,7 @@ OPTIONS = [
     (cell_norm(find("peephole")), {}),
     (clip(cell_norm(find("cifg")), 0.3), {"norm": True}),
     (zoneout(find("peephole"), ("h", "c")), {}),
+    (zoneout(recurrent_dropout(find("gru_before"), "candidate"), ("h",)), {"heads": 2}),
 ]
 ALL = PLAIN + OPTIONS
 
@@ -112,25 +127,28 @@ def _threads(number: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("options", [{}, {"norm": True, "projection": 8}])
-def test_the_same_numbers_come_out_every_time_bit_by_bit(threads: int, options: dict) -> None:
+@pytest.mark.parametrize(("cell", "options"), [
+    (PEEPHOLE, {}), (PEEPHOLE, {"norm": True, "projection": 8}), (GRU_BEFORE, {}),
+])  # fmt: skip
+def test_the_same_numbers_come_out_every_time_bit_by_bit(threads: int, cell: Cell, options: dict) -> None:
     with _threads(threads):
         results = []
         for _ in range(5):
-            given = problem(PEEPHOLE, T=20, B=9, D=4, H=40, dtype=torch.float32, **options)
+            given = problem(cell, T=20, B=9, D=4, H=40, dtype=torch.float32, **options)
             outputs = given.run(unroll)
             results.append((*outputs, *gradients(outputs, given.tensors)))
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-def test_a_sequences_values_depend_neither_on_its_neighbours_nor_on_the_threads() -> None:
-    given = problem(PEEPHOLE, T=6, B=11, D=3, H=20, dtype=torch.float32)
+@pytest.mark.parametrize("cell", [PEEPHOLE, GRU_BEFORE], ids=lambda cell: cell.name)
+def test_a_sequences_values_depend_neither_on_its_neighbours_nor_on_the_threads(cell: Cell) -> None:
+    given = problem(cell, T=6, B=11, D=3, H=20, dtype=torch.float32)
     all_TBH = given.run(unroll)[0]
     with _threads(2):
         assert torch.equal(given.run(unroll)[0], all_TBH)
-    x, *parameters, h, c = given.tensors
-    few = given.run(unroll, [x[:, 3:5], *parameters, h[3:5], c[3:5]])
+    x, *parameters = given.tensors[: 1 + len(given.names)]
+    few = given.run(unroll, [x[:, 3:5], *parameters, *(s_BH[3:5] for s_BH in given.tensors[1 + len(given.names) :])])
     torch.testing.assert_close(few[0], all_TBH[:, 3:5], rtol=0, atol=1e-6)
 
 
@@ -144,10 +162,14 @@ def test_a_nan_stays_visible_in_its_own_sequence_and_harms_no_other(dtype: torch
     assert not h_TBH[:, 1].isnan().any()
 
 
-@pytest.mark.parametrize("options", [{}, {"norm": True}, {"projection": 2}])
+@pytest.mark.parametrize(("cell", "options"), [
+    (PEEPHOLE, {}), (PEEPHOLE, {"norm": True}), (PEEPHOLE, {"projection": 2}), (GRU_BEFORE, {}),
+])  # fmt: skip
 @pytest.mark.parametrize("lengths_B", [None, torch.tensor([4, 1, 2])])
-def test_a_retained_graph_gives_the_same_gradient_every_time(options: dict, lengths_B: torch.Tensor | None) -> None:
-    given = problem(PEEPHOLE, T=4, B=3, D=2, H=9, **options)
+def test_a_retained_graph_gives_the_same_gradient_every_time(
+    cell: Cell, options: dict, lengths_B: torch.Tensor | None
+) -> None:
+    given = problem(cell, T=4, B=3, D=2, H=9, **options)
     loss = given.run(unroll, lengths_B=lengths_B)[0].square().sum()
     once, twice, thrice = (
         torch.autograd.grad(loss, given.tensors, retain_graph=True, materialize_grads=True) for _ in range(3)
@@ -229,6 +251,35 @@ def test_no_loop_changes_how_the_process_rounds_small_numbers() -> None:
     problem(PEEPHOLE, T=2, B=2, D=2, H=8, dtype=torch.float32).run(unroll)
     smallest = np.finfo(np.float32).tiny
     assert np.float32(smallest) / np.float32(4) > 0
+
+
+@pytest.mark.parametrize("changes", [
+    {"inner": lambda g, s, p: {"n": norm(g["r"])}},
+    {"step": lambda g, s, p: {"h": norm(g["n"])}},
+    {"inner": lambda g, s, p: {"n": g["n"] * s["h"]}},
+    {"inner": lambda g, s, p: {"n": g["r"], "z": g["n"]}},
+    {"apart": ("n",)},
+    {"sources": ()},
+], ids=("a norm before it", "a norm after it", "of itself", "of another", "apart", "no source"))  # fmt: skip
+def test_an_inner_product_that_the_loops_cannot_run_is_refused(changes: dict) -> None:
+    cell = replace(GRU_BEFORE, **changes)
+    assert not describable(cell)
+    given = problem(GRU_BEFORE, T=1, B=1, D=1, H=2)
+    with pytest.raises(ValueError, match="unit by unit"):
+        unroll(cell, given.tensors[0], (given.tensors[-1],), given.weights())
+
+
+@pytest.mark.parametrize("option", ["normed", "projected"])
+def test_an_inner_product_of_normalised_or_projected_states_is_refused(option: str) -> None:
+    given, gain = problem(GRU_BEFORE, T=1, B=1, D=1, H=2), torch.ones(6, dtype=torch.float64)
+    weights = given.weights()
+    changed = {
+        "normed": weights._replace(input_gain_K=gain, recurrent_gain_K=gain),
+        "projected": weights._replace(projection_PH=gain.view(1, 6)[:, :2]),
+    }
+    assert fits(GRU_BEFORE, normed=False, projected=False)
+    with pytest.raises(ValueError, match="unit by unit"):
+        unroll(GRU_BEFORE, given.tensors[0], (given.tensors[-1],), changed[option])
 
 
 def test_compiled_loops_are_made_once_a_process() -> None:

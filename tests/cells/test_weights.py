@@ -27,13 +27,15 @@ def test_parameters_are_those_that_the_cell_and_its_options_have() -> None:
 
 
 @pytest.mark.parametrize(("name", "options", "message"), [
-    ("vanilla", {"projection": 5}, "must be 1 to 4"), ("vanilla", {"projection": 0}, "must be 1 to 4"),
+    ("vanilla", {"projection": 5}, "must be above 0 and below the 5"),
+    ("vanilla", {"projection": 0}, "must be above 0 and below the 5"),
     ("gru", {"projection": 2}, "cell 'gru' cannot be projected"),
     ("gru_before", {"projection": 2}, "cell 'gru_before' cannot be projected"),
     ("mingru", {"projection": 2}, "cell 'mingru' cannot be projected"),
-    ("mingru", {"norm": True}, "no single recurrent half"), ("gru_before", {"norm": True}, "no single recurrent half"),
-    ("slstm", {"heads": 2}, "with 5 units cannot have 2 heads"), ("fgr", {"heads": 5}, "cannot have 5 heads"),
-    ("vanilla", {"heads": 5, "projection": 1}, "cannot have 5 heads"), ("minlstm", {"heads": 5}, "cannot have 5"),
+    ("mingru", {"norm": True}, "no recurrent half"), ("gru_before", {"norm": True}, "no single recurrent half"),
+    ("slstm", {"heads": 2}, "2 heads do not divide 5 hidden units"), ("fgr", {"heads": 5}, "cannot have 5 heads"),
+    ("vanilla", {"heads": 5, "projection": 1}, "cannot have 5 heads"),
+    ("minlstm", {"heads": 5}, "no recurrent weights"),
 ])  # fmt: skip
 def test_options_that_no_equation_gives_are_refused(name: str, options, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -35,13 +35,13 @@ def test_the_cells_that_the_documentation_of_the_field_names_are_those_there_are
     ({"dropout": -0.1}, "greater than or equal to 0"),
     ({"hidden_size": 0}, "greater than 0"),
     ({"layers": 0}, "greater than 0"),
-    ({"backend": "cuda"}, "'auto', 'native', 'torch', 'parallel', 'fused' or 'reference'"),
+    ({"backend": "cuda"}, "'auto', 'native', 'torch', 'parallel', 'fused', 'triton' or 'reference'"),
     ({"forget_bias": float("inf")}, "finite"),
     ({"hidden": 64}, "Extra inputs"),
     ({"weight_drop": 1.0}, "less than 1"),
     ({"variational_dropout": -0.5}, "greater than or equal to 0"),
     ({"chrono": 2}, "greater than or equal to 3"),
-    ({"cell": "rnn", "chrono": 10}, "cell 'rnn' has no gate that forgets, for chrono to set"),
+    ({"cell": "rnn", "chrono": 10}, "chrono: cell 'rnn' has no gate that forgets"),
 ])  # fmt: skip
 def test_values_that_no_network_can_have_are_refused(values, message: str) -> None:
     with pytest.raises(ValidationError, match=message):

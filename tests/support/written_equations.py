@@ -14,6 +14,7 @@ import torch
 
 from gatesweep.cells import reference
 from gatesweep.cells.description import Cell
+from gatesweep.cells.matrix import Memory, step
 from gatesweep.cells.weights import assemble, shapes
 
 NAME = r"δ?[A-Za-z]+(?:'?_\w+)?~?'?"
@@ -106,3 +107,40 @@ def by_autograd(cell: Cell, given: Mapping[str, float]) -> dict[str, float]:
         names = [*(f"p_{g}" for g in cell.peepholes), *cell.vectors]
         found |= {f"δ{name}": d.item() for name, d in zip(names, parameters["peephole"].grad, strict=True)}
     return found | {"δx": x.grad.item()}
+
+
+def computed_of_a_head(text: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The value of an expression of vectors [E, 1], matrices [E, E] and numbers [1, 1]: what stands side by side is a
+    matrix product."""
+    code = re.sub(r"\|(\w+)\|", r"abs(\1)", text)
+    code = re.sub(r"\[([^\]]+) ≥ ([^\]]+)\]", r"at_least(\1, \2)", code)
+    code = code.replace("log σ(", "logsigmoid(").replace("σ(", "sigmoid(").replace("Σ(", "total(")
+    code = re.sub(r"(?<=[\w')ᵀ]) (?=[\wδ(])", " @ ", code)
+    code = code.replace("ᵀ", ".mT").replace("⊙", "*").replace("·", "*").replace("√E", "root")
+    names = {name: f"v{k}_" for k, name in enumerate(values)}
+    code = re.sub(NAME + r"(?!\w|\()", lambda found: names.get(found[0], found[0]), code)
+    root = values["n"].numel() ** 0.5
+    functions = {
+        "exp": torch.exp, "sigmoid": torch.sigmoid, "logsigmoid": torch.nn.functional.logsigmoid, "sign": torch.sign,
+        "max": torch.maximum, "abs": torch.abs, "total": lambda a: a.sum().view(1, 1),
+        "at_least": lambda a, b: (a >= b).double(), "root": root,
+    }  # fmt: skip
+    return eval(code, {**functions, **{names[n]: v for n, v in values.items()}})
+
+
+def by_matrix_memory(given: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """One head's new states, and the adjoints of states, input and pre-activations, by torch from the same numbers."""
+    values = {name: value.detach().clone().requires_grad_() for name, value in given.items()}
+    a = {gate: values[f"W_{gate}"] @ values["x"] + values[f"b_{gate}"] for gate in "qkvifo"}
+    for each in a.values():
+        each.retain_grad()
+    E = len(a["k"])
+    q, k, v = (a[gate].view(1, 1, E) for gate in "qkv")
+    memory = Memory(values["C"].view(1, 1, E, E), values["n"].view(1, 1, E), values["m"].view(1, 1))
+    gates = a["i"].view(1, 1), torch.nn.functional.logsigmoid(a["f"]).view(1, 1)
+    read, after = step(memory, q, k / E**0.5, v, *gates)
+    new = {"h'": torch.sigmoid(a["o"]) * read.view(E, 1), "C'": after.C_BNVE, "n'": after.n_BNE, "m'": after.m_BN}
+    sum((given[f"δ{name}"].flatten() * value.flatten()).sum() for name, value in new.items()).backward()
+    adjoints = {f"δa_{gate}": each.grad for gate, each in a.items()}
+    adjoints |= {f"δ{name}": values[name].grad for name in ("C", "n", "m", "x")}
+    return {name: value.detach() for name, value in (new | adjoints).items()}

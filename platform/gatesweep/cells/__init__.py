@@ -12,6 +12,7 @@
     expression.py    a step as a graph, and its derivatives
     program.py       expressions as tensor operations that write into buffers
     derived.py       a step's forward and Jacobian programs
+    unrolled.py      one autograd function around any loop that works unit by unit
     fused.py         the loop again, faster, on those programs
     scan.py          h = a ⊙ h + b for all time steps at once
     linear.py        cells that are of that form, run by it
@@ -19,11 +20,13 @@
     checks.py        sizes, lengths, empty sequences
     compiler.py      C source compiled once and kept
     native/          the loops in C, generated from a cell's description
+    triton/          a step as Triton kernels, generated likewise
     sequences.py     batch first, one alone, padded, packed: how sequences come in and go out
     dropout.py       masks
     chrono.py        gates that start with memories of many lengths
     gates.py         a layer's parameters by gate
-    parameters.py    the parameters of stacked layers
+    stacked.py       layers over a sequence, whatever runs in them
+    parameters.py    the parameters of stacked layers of one cell
     layer.py         `Recurrent`, with torch.nn.LSTM's conventions
     convert.py       weights from and to Keras and TensorFlow
     matrix.py        mLSTM, whose memory is a matrix: its equations as a loop
@@ -34,6 +37,8 @@
     writing.py       expressions as people write them
     drawing.py       gates and states as a drawing in text
     example.py       one step of one unit in numbers
+    matrix_shown.py  the lines of mLSTM, and its example
+    shown.py         all of these for any cell
     counts.py        parameters and FLOPs
     papers.py        where each cell comes from
     flow.py          gradients on their way back through time

@@ -6,8 +6,9 @@
     fused       one autograd function, its backward derived          any cell that works unit by unit, one derivative
     parallel    all time steps at once, by a scan                    minlstm, mingru, any number of derivatives
     torch       torch's own LSTM, GRU and RNN kernels                vanilla, gru, rnn, without options
-    native      loops in C, generated from the cell                  CPU, float32 and float64; needs a C compiler, once
-    auto        the first of native, torch, parallel, fused, reference that can
+    native      loops in C, generated from the cell                  CPU, all floats but float16; a C compiler, once
+    triton      a Triton kernel a step, generated from the cell      any cell that works unit by unit; on a GPU
+    auto        the first of native, torch, parallel, fused, reference that can: triton is taken by name alone
 
 A new way to run cells is an entry in each of the three tables at the end.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -29,8 +30,11 @@ from gatesweep.cells.description import Cell
 from gatesweep.cells.expression import by_unit
 from gatesweep.cells.names import BACKENDS, TORCH_CELLS, cannot, unknown_backend
 from gatesweep.cells.native import unroll as native
-from gatesweep.cells.native.kernel import Kind, describable, kernel, kind_of, runs
+from gatesweep.cells.native.kernel import TYPES, WIDENED, Kind, describable, fits, kernel, kind_for
+from gatesweep.cells.native.tracing import once_traced
 from gatesweep.cells.reference import State
+from gatesweep.cells.triton import unroll as triton
+from gatesweep.cells.triton.kernel import check_installed
 from gatesweep.cells.variants import CELLS
 from gatesweep.cells.weights import Weights, hidden_units
 
@@ -71,32 +75,67 @@ def torch_unroll(
     return h_TBH, tuple(s.index_select(1, back).squeeze(0) for s in final)
 
 
+class Traits(NamedTuple):
+    """What a back end looks at in weights."""
+
+    device: str
+    dtype: torch.dtype
+    normed: bool
+    projected: bool
+    heads: bool
+
+    @classmethod
+    def of(cls, cell: Cell, weights: Weights) -> Traits:
+        w_GD, projected = weights.input_GD, weights.projection_PH is not None
+        heads = not projected and weights.recurrent_GS.shape[1] < hidden_units(cell, weights)
+        return cls(w_GD.device.type, w_GD.dtype, weights.recurrent_gain_K is not None, projected, heads)
+
+    def kind(self, cell: Cell) -> Kind:
+        return kind_for(cell, self.dtype, self.normed, self.projected)
+
+    def native(self, cell: Cell) -> bool:
+        """Whether there can be loops in C."""
+        return self.device == "cpu" and (self.dtype in TYPES or self.dtype in WIDENED) and fits(
+            cell, normed=self.normed, projected=self.projected
+        )
+
+
 def supports(backend: str, cell: Cell, weights: Weights | None = None) -> bool:
     """Whether a back end, one of `UNROLLS`, runs the cell with these weights; None: with no more than a cell needs."""
-    return _SUPPORTS[backend](cell, weights)
+    return _SUPPORTS[backend](cell, None if weights is None else Traits.of(cell, weights))
 
 
 def resolve(cell: Cell, backend: str, weights: Weights | None = None) -> str:
     """The name in `UNROLLS` that `backend` means for this cell and these weights.
 
     Raises:
-        ValueError: unknown, or it cannot run the cell.
+        ValueError: unknown, it cannot run the cell, or what it needs is not installed.
     """
+    return _resolved(cell, backend, *(() if weights is None else Traits.of(cell, weights)))
+
+
+@once_traced
+def _resolved(cell: Cell, backend: str, *of_weights: Any) -> str:
     if backend not in BACKENDS:
         raise ValueError(unknown_backend(backend))
+    traits = Traits(*of_weights) if of_weights else None
     if backend == "auto":
-        return next(name for name in FASTEST if supports(name, cell, weights))
-    if backend == "native" and weights is not None and runs(cell, weights):
-        return _native_or_why(kind_of(cell, weights))
-    if not supports(backend, cell, weights):
+        return next(name for name in FASTEST if _SUPPORTS[name](cell, traits))
+    if backend == "native" and traits is not None and traits.native(cell):
+        return _native_or_why(traits.kind(cell))
+    if not _SUPPORTS[backend](cell, traits):
         raise ValueError(cannot(cell.name, backend, bool(cell.peepholes)))
+    if backend == "triton":
+        check_installed()
     return backend
 
 
-def _native_has(cell: Cell, weights: Weights | None) -> bool:
-    if weights is None or torch.compiler.is_compiling():  # a compiled model is traced through the loops in torch
-        return weights is None and describable(cell)
-    return runs(cell, weights) and _compiled(kind_of(cell, weights))
+def _native_has(cell: Cell, traits: Traits | None) -> bool:
+    if traits is None:
+        return describable(cell)
+    if torch.compiler.is_exporting():  # what is exported must run where these loops are not
+        return False
+    return traits.native(cell) and _compiled(traits.kind(cell))
 
 
 @lru_cache
@@ -126,24 +165,25 @@ def _say_that_nothing_compiles(why: str) -> None:
     )
 
 
-def _plain(weights: Weights | None) -> bool:
-    return weights is None or (weights.projection_PH is None and weights.input_gain_K is None)
+def _plain(traits: Traits | None) -> bool:
+    return traits is None or not (traits.projected or traits.normed)
 
 
-def _torch_has(cell: Cell, weights: Weights | None) -> bool:
-    if cell.name not in TORCH_CELLS or cell != CELLS[cell.name] or not _plain(weights):
+def _torch_has(cell: Cell, traits: Traits | None) -> bool:
+    if cell.name not in TORCH_CELLS or cell != CELLS[cell.name] or not _plain(traits):
         return False
-    return weights is None or weights.recurrent_GS.shape[1] == hidden_units(cell, weights)  # no heads
+    return traits is None or not traits.heads
 
 
 UNROLLS: dict[str, Unroll] = {
     "reference": reference.unroll, "fused": fused.unroll, "parallel": linear.unroll, "torch": torch_unroll,
-    "native": native.unroll,
+    "native": native.unroll, "triton": triton.unroll,
 }  # fmt: skip
-_SUPPORTS: dict[str, Callable[[Cell, Weights | None], bool]] = {
-    "reference": lambda cell, weights: True,
-    "fused": lambda cell, weights: by_unit(cell) and _plain(weights),
-    "parallel": lambda cell, weights: linear.is_linear(cell) and _plain(weights),
+_SUPPORTS: dict[str, Callable[[Cell, Traits | None], bool]] = {
+    "reference": lambda cell, traits: True,
+    "fused": lambda cell, traits: by_unit(cell) and _plain(traits),
+    "triton": lambda cell, traits: by_unit(cell) and _plain(traits),
+    "parallel": lambda cell, traits: linear.is_linear(cell) and _plain(traits),
     "torch": _torch_has,
     "native": _native_has,
 }

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gatesweep.cells.names import hinted, own
+
 if TYPE_CHECKING:
     from gatesweep.cells.description import Cell
     from gatesweep.cells.weights import Weights
@@ -33,7 +35,8 @@ def signs(cell: Cell) -> dict[str, float]:
     if cell.name in _Z:
         found = {"z": _Z[cell.name]}
     if not found:
-        raise ValueError(f"cell '{cell.name}' has no gate that forgets, for chrono to set\n\nhint: leave chrono out")
+        raise ValueError(hinted(f"chrono: cell '{own(cell.name)}' has no gate that forgets, for it to set",
+                                "leave chrono out"))
     return found | ({"i": -1.0} if "i" in cell.gates else {})
 
 

@@ -19,6 +19,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -52,14 +53,23 @@ def built(source: str, name: str) -> Path:
     Raises:
         NoCompiler: it is in no folder yet and cannot be compiled here.
     """
-    file = f"{name}-{_digest(source)}.so"
+    return kept(f"{name}-{_digest(source)}.so", _loads, lambda target: _compile(source, target))
+
+
+def kept(file: str, whole: Callable[[Path], bool], make: Callable[[Path], None]) -> Path:
+    """The file of this name in the first folder of the cache that has it; else made, in the first that can be written.
+
+    Args:
+        whole: whether what stands at a path can be used as it is.
+        make: writes the file under another name first, so that nobody sees half of it.
+    """
     folders = _folders()
     for folder in folders:
-        if _loads(folder / file):
+        if whole(folder / file):
             return folder / file
     folder = next((folder for folder in folders if _writable(folder)), None) or _private()
-    if not _loads(folder / file):
-        _compile(source, folder / file)
+    if not whole(folder / file):
+        make(folder / file)
     return folder / file
 
 
@@ -67,6 +77,28 @@ def find() -> str | None:
     """The path of the C compiler that would be used, if there is one."""
     named = os.environ.get("CC")
     return next((path for name in ([named] if named else CANDIDATES) if (path := shutil.which(name))), None)
+
+
+def works() -> str:
+    """Compile a tiny function as the cells are compiled, load it and call it, leaving nothing behind.
+
+    Returns:
+        The path of the compiler that did it.
+
+    Raises:
+        NoCompiler: there is none, or it cannot do it.
+    """
+    with tempfile.TemporaryDirectory(prefix="gatesweep-compiler-") as folder:
+        made = Path(folder, "check.so")
+        _compile("#include <math.h>\ndouble twice_the_root(double x) { return 2 * sqrt(x); }\n", made)
+        try:
+            function = ctypes.CDLL(str(made)).twice_the_root
+        except OSError as error:
+            raise NoCompiler(f"{find()} makes libraries that do not load: {error}") from error
+        function.argtypes, function.restype = [ctypes.c_double], ctypes.c_double
+        if function(9.0) != 6.0:
+            raise NoCompiler(f"{find()} makes libraries that compute twice the root of 9 as {function(9.0)}")
+    return str(find())
 
 
 def _loads(file: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from gatesweep.cells import loop
-from gatesweep.cells.names import MATRIX_CELLS, canonical, check_backend
+from gatesweep.cells.names import MATRIX_CELLS, canonical, check_backend, hinted
 from gatesweep.config.section import Section
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -91,10 +91,11 @@ class RecurrentConfig(Section):
     """The longest dependency expected, in steps (T_max): instead of at `forget_bias`, gates start so that the units'
     memories reach from 1 to T_max - 1 steps (Tallec & Ollivier 2018)."""
 
-    backend: Literal["auto", "native", "torch", "parallel", "fused", "reference"] = "auto"
+    backend: Literal["auto", "native", "torch", "parallel", "fused", "triton", "reference"] = "auto"
     """How the cell is run: loops in C, compiled once a machine; torch's own kernels (vanilla, gru, rnn); all time steps
-    at once (mlstm, minlstm, mingru); our fused loop of torch operations; or the reference loop that defines the cell.
-    auto takes the fastest that fits. They agree up to rounding."""
+    at once (mlstm, minlstm, mingru); our fused loop of torch operations; a Triton kernel a step, on a GPU; or the
+    reference loop that defines the cell. auto takes the fastest that fits, triton excepted. They agree up to
+    rounding."""
 
     @field_validator("cell")
     @classmethod
@@ -115,10 +116,12 @@ class RecurrentConfig(Section):
         strange = [name for name, field in RecurrentConfig.model_fields.items()
                    if name not in _OF_MATRIX_CELLS and getattr(self, name) != field.default]  # fmt: skip
         if strange:
-            raise ValueError(f"cell '{self.cell}' has no {', '.join(strange)}: nothing in it is recurrent but a matrix")
+            raise ValueError(hinted(
+                f"cell '{self.cell}' has no {', '.join(strange)}: nothing in it is recurrent but a matrix",
+                f"leave {' and '.join(strange)} out",
+            ))
         check_backend(self.cell, self.backend, None)
-        if self.hidden_size % self.heads:
-            raise ValueError(f"{self.heads} heads do not divide {self.hidden_size} hidden units")
+        loop.check_division(self.hidden_size, self.heads)
 
     def arguments(self) -> dict[str, Any]:
         """These fields as arguments of `Recurrent`, whose name for `layers` is torch's `num_layers`."""

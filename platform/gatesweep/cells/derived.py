@@ -63,7 +63,7 @@ def kept_places(step: Trace) -> dict[int, Node]:
     A pre-activation may go if it reaches the activation through sums alone and is used nowhere else: the derivative of
     a sum does not ask for its terms.
     """
-    nodes = sorted_nodes(*step.new.values())
+    nodes = sorted_nodes(*step.new.values(), *step.inner.values())
     uses = Counter(id(arg) for node in nodes for arg in node.args)
     place = {id(gate): k for k, gate in enumerate(step.gates.values())}
     new = {id(node) for node in step.new.values()}

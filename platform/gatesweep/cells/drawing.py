@@ -16,9 +16,9 @@ from gatesweep.cells.writing import FUNCTIONS, written
 _SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "max": "max", "ge": "≥"}
 
 
-def drawing(cell: Cell) -> list[str]:
-    """Lines of text: a line for each gate, then a tree for each state."""
-    lines = equations(cell).forward
+def drawing(cell: Cell, forward: tuple[Line, ...] | None = None) -> list[str]:
+    """Lines of text: a line for each gate, then a tree for each state; `forward`: the cell's, where not its step's."""
+    lines = forward or equations(cell).forward
     by_name = {line.name: line for line in lines}
     gates = [f"{gate}{mark}" for gate in cell.gates for mark in ("", "~", "'")]
     states = [line for line in lines if line.name.endswith("'")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from gatesweep.cells.description import RECURRENT, Cell, log_sigmoid
 from gatesweep.cells.expression import Graph, Node, Trace, derivatives, sorted_nodes, trace
@@ -48,7 +48,7 @@ def equations(cell: Cell) -> Equations:
         ValueError: the step does not give the cell's states, or works across units: then it has no such derivative.
     """
     forward = _forward(cell)
-    return Equations(forward, _backward(cell, forward))
+    return Equations(forward, backward(cell, forward))
 
 
 def weight_gradients(cell: Cell) -> list[str]:
@@ -69,8 +69,7 @@ def leaves(node: Node) -> tuple[str, ...]:
 
 def _forward(cell: Cell) -> tuple[Line, ...]:
     step, graph = trace(cell), Graph()
-    inner = cast(dict[str, Node], dict(cell.inner(step.gates, step.states, step.peepholes)) if cell.inner else {})
-    names = _names(cell, step, inner)
+    names, inner = _names(cell, step, step.inner), step.inner
     inputs = {id(leaf) for leaf in (*step.gates.values(), *step.states.values())}
     nodes = sorted_nodes(*step.new.values(), *inner.values())
     lines = [Line(names[id(node)], _local(node, names, graph))
@@ -167,8 +166,8 @@ def _sorted(lines: list[Line], order: Sequence[str]) -> tuple[Line, ...]:
     return tuple(done)
 
 
-def _backward(cell: Cell, forward: tuple[Line, ...]) -> tuple[Line, ...]:
-    """The adjoint of every name that another line reads: a sum over those lines."""
+def backward(cell: Cell, forward: tuple[Line, ...]) -> tuple[Line, ...]:
+    """The adjoint of every name that another line reads: a sum over those lines. The cell orders them, by its names."""
     graph, new = forward[0].value.graph, {f"{name}'" for name in cell.states}
     terms: dict[str, list[Node]] = {}
     readers = Counter(name for line in forward for name in line.reads)

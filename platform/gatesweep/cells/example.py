@@ -30,17 +30,27 @@ class Example(NamedTuple):
     backward: list[tuple[Line, float]]
 
 
-def example(cell: Cell) -> Example:
-    """The worked example of a cell; errors as `equations`."""
-    lines, given = equations(cell), _given(cell)
+def example(cell: Cell, lines: Equations | None = None, other: Mapping[str, float] | None = None) -> Example:
+    """The worked example of a cell.
+
+    Args:
+        lines: the cell's, where not those of its step.
+        other: given numbers in place of the usual ones.
+
+    Raises:
+        ValueError: as `equations`.
+    """
+    lines, given = lines or equations(cell), _given(cell) | dict(other or {})
     values = dict(given)
     forward, backward = (list(_evaluated(part, values)) for part in lines)
     return Example({name: given[name] for name in _used(lines, given)}, forward, backward)
 
 
-def example_text(cell: Cell) -> list[str]:
+def example_text(
+    cell: Cell, lines: Equations | None = None, other: Mapping[str, float] | None = None
+) -> list[str]:
     """The example as lines of text: `name = expression = the same in numbers = value`, to four decimals."""
-    found = example(cell)
+    found = example(cell, lines, other)
     shown = {name: f"{value:g}" for name, value in found.given.items()}
     adjoints = [name for name in shown if name.startswith("δ")]
     text = _given_lines({name: value for name, value in shown.items() if name not in adjoints})

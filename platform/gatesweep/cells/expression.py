@@ -138,23 +138,29 @@ class Trace:
 
     new: dict[str, Node]
     masks: dict[str, Node] = field(default_factory=dict)
+    inner: dict[str, Node] = field(default_factory=dict)
+    """By gate, what its recurrent weights read in place of the sources; empty where `Cell.inner` is None."""
 
 
 def trace(cell: Cell) -> Trace:
     """Run the cell's step on leaves.
 
     Raises:
-        ValueError: the step does not give exactly the cell's states.
+        ValueError: the step does not give exactly the cell's states, or its inner product is of no gate of the cell.
     """
     graph = Graph()
     gates, states, units, masks = (
         {name: graph.node("leaf", value=f"{kind}.{name}") for name in names}
         for kind, names in (("g", cell.preactivations), ("s", cell.states), ("p", cell.units), ("m", cell.masks))
     )
-    new = cell.step(gates, states, units | {MASK + name: leaf for name, leaf in masks.items()})
+    given = units | {MASK + name: leaf for name, leaf in masks.items()}
+    new, inner = cell.step(gates, states, given), cell.inner(gates, states, given) if cell.inner else {}
     if set(new) != set(cell.states):
         raise ValueError(f"cell '{cell.name}': its step gives {sorted(new)}, its states are {sorted(cell.states)}")
-    return Trace(graph, gates, states, units, {name: _checked(cell, new[name]) for name in cell.states}, masks)
+    if not set(inner) <= set(cell.gates):
+        raise ValueError(f"cell '{cell.name}': its inner gives {sorted(inner)}, its gates are {sorted(cell.gates)}")
+    return Trace(graph, gates, states, units, {name: _checked(cell, new[name]) for name in cell.states}, masks,
+                 {gate: _checked(cell, value) for gate, value in inner.items()})
 
 
 def _checked(cell: Cell, value: object) -> Node:

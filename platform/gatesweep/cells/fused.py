@@ -7,10 +7,8 @@
 
                     [dg_t, ds_(t-1), dp_t] = Σ_k J_k,t ⊙ D_k,t            D_(t-1) = ds_(t-1) + dg_t R + dy_(t-1)
 
-                and dW, dR, dx, db, dp are one product or sum each, at the end.
-
 So a backward step is a handful of operations whatever the cell, and nothing here knows any cell's equations. The output
-is that of `reference.unroll` up to rounding. A derivative of the derivative raises: take the reference for that.
+is that of `reference.unroll` up to rounding. What surrounds the loops stands in `unrolled.py`.
 
 Shape suffixes: T time steps, B batch, D inputs, H hidden units, G pre-activations, K pre-activations times H, S sources
 times H, P peepholes and vectors, M masks, U what J differentiates by (pre-activations, read states, p), n sequences
@@ -19,21 +17,17 @@ still running.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from gatesweep.cells.derived import derive
 from gatesweep.cells.description import Cell
 from gatesweep.cells.reference import State, sources
-from gatesweep.cells.weights import Weights, uniform
+from gatesweep.cells.unrolled import Loops, Running, States, rows, unroll_by
+from gatesweep.cells.weights import Weights
 
 BLOCK_VALUES = 1 << 14
 """Batch times units times steps whose derivatives are formed at once: few enough to stay in a core's cache."""
-
-States = dict[str, Tensor]
 
 
 def unroll(
@@ -46,62 +40,11 @@ def unroll(
         ValueError: the cell or its weights ask for what this loop does not have (`backends.supports`).
         RuntimeError: differentiated twice.
     """
-    if weights.projection_PH is not None or weights.input_gain_K is not None:
-        raise ValueError(f"cell '{cell.name}': the fused loop has no projection and no layer norm")
-    w_KD, r_KS, b_K = uniform(cell, weights)
-    if lengths_B is None:
-        h_TBH, *final = _apply(cell, None, masks, x_TBD, w_KD, r_KS, b_K, weights.peephole_PH, *state)
-        return h_TBH, tuple(final)
-    order = torch.argsort(lengths_B, descending=True, stable=True)
-    back = torch.argsort(order)
-    alive_TB = torch.arange(len(x_TBD), device=x_TBD.device)[:, None] < lengths_B
-    running, masks = tuple(alive_TB.sum(1).tolist()), None if masks is None else masks[:, :, order]
-    h_TBH, *final = _apply(
-        cell, running, masks, x_TBD[:, order], w_KD, r_KS, b_K, weights.peephole_PH, *(s_BH[order] for s_BH in state)
-    )
-    return torch.where(alive_TB.unsqueeze(2), h_TBH[:, back], 0.0), tuple(s_BH[back] for s_BH in final)
-
-
-def _apply(*args: Any) -> tuple[Tensor, ...]:
-    outputs: tuple[Tensor, ...] = _Unrolled.apply(*args)  # type: ignore[no-untyped-call]
-    return outputs
-
-
-class _Unrolled(torch.autograd.Function):
-    """`running[t]` is how many sequences, the longest first, have a step t; None: all of them."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, cell: Cell, running: tuple[int, ...] | None, m_TMBH: Tensor | None, x_TBD: Tensor, w_KD: Tensor,
-        r_KS: Tensor, b_K: Tensor, p_PH: Tensor, *state: Tensor,
-    ) -> tuple[Tensor, ...]:  # fmt: skip
-        T, B, D = x_TBD.shape
-        m_TMBH = x_TBD.new_empty(T, 0, B, p_PH.shape[1]) if m_TMBH is None else m_TMBH
-        g_TBK = torch.addmm(b_K, x_TBD.reshape(T * B, D), w_KD.t()).view(T, B, -1)
-        history = _run(cell, running, m_TMBH, g_TBK, r_KS, p_PH, dict(zip(cell.states, state, strict=True)))
-        ctx.cell, ctx.running = cell, running
-        ctx.save_for_backward(m_TMBH, x_TBD, w_KD, r_KS, p_PH, g_TBK, *history.values())
-        return history[cell.states[0]][1:], *(s_TBH[-1].clone() for s_TBH in history.values())
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dh_TBH: Tensor, *dfinal: Tensor) -> tuple[Tensor | None, ...]:
-        m_TMBH, x_TBD, w_KD, r_KS, p_PH, g_TBK, *history = ctx.saved_tensors
-        cell, (T, B, D) = ctx.cell, x_TBD.shape
-        states = dict(zip(cell.states, history, strict=True))
-        dg_TBK, dp_PH, dstate = _adjoints(
-            cell, ctx.running, m_TMBH, g_TBK, states, r_KS, p_PH, dh_TBH, dict(zip(cell.states, dfinal, strict=True))
-        )
-        dg_NK = dg_TBK.view(T * B, -1)
-        before_NS = sources(cell, {name: s_TBH[:-1].reshape(T * B, -1) for name, s_TBH in states.items()})
-        dx_TBD = (dg_NK @ w_KD).view(T, B, D) if ctx.needs_input_grad[3] else None
-        # The narrow matrix first: MKL is up to five times slower on the transposed product.
-        dw_KD, dr_KS = (x_TBD.reshape(T * B, D).t() @ dg_NK).t(), (before_NS.t() @ dg_NK).t()
-        return None, None, None, dx_TBD, dw_KD, dr_KS, dg_NK.sum(0), dp_PH, *dstate.values()
+    return unroll_by(_LOOPS, cell, x_TBD, state, weights, lengths_B, masks)
 
 
 def _run(
-    cell: Cell, running: tuple[int, ...] | None, m_TMBH: Tensor, g_TBK: Tensor, r_KS: Tensor, p_PH: Tensor,
+    cell: Cell, running: Running, m_TMBH: Tensor, g_TBK: Tensor, r_KS: Tensor, p_PH: Tensor,
     state: States,
 ) -> States:  # fmt: skip
     """The loop forwards: the states before every step and after the last, [T + 1, B, H]; activations over `g_TBK`."""
@@ -115,13 +58,13 @@ def _run(
     r_SK = r_KS.t()
     for t, g_BK in enumerate(g_TBK.unbind(0)):
         n = B if running is None else running[t]
-        before = [_rows(steps[name][t], n) for name in cell.states]
-        after = [_rows(steps[name][t + 1], n) for name in cell.states]
-        g_nK = _rows(g_BK, n)
+        before = [rows(steps[name][t], n) for name in cell.states]
+        after = [rows(steps[name][t + 1], n) for name in cell.states]
+        g_nK = rows(g_BK, n)
         g_nK.addmm_(sources(cell, dict(zip(cell.states, before, strict=True))), r_SK)
         gates = g_nK.view(n, K // H, H).unbind(1)
-        rest = [*(_rows(p, n) for p in units), *(_rows(m, n) for m in m_TMBH[t])]
-        work = workspace if n == B else [_rows(w, n) for w in workspace]
+        rest = [*(rows(p, n) for p in units), *(rows(m, n) for m in m_TMBH[t])]
+        work = workspace if n == B else [rows(w, n) for w in workspace]
         derived.forward.run([*gates, *before, *rest, *after, *(gates[k] for k in derived.kept), *work])
         if n < B:
             for s in steps.values():
@@ -130,7 +73,7 @@ def _run(
 
 
 def _adjoints(
-    cell: Cell, running: tuple[int, ...] | None, m_TMBH: Tensor, g_TBK: Tensor, history: States, r_KS: Tensor,
+    cell: Cell, running: Running, m_TMBH: Tensor, g_TBK: Tensor, history: States, r_KS: Tensor,
     p_PH: Tensor, dh_TBH: Tensor, carry: States,
 ) -> tuple[Tensor, Tensor, States]:  # fmt: skip
     """The loop backwards: dg of every step, dp, and the adjoints of the states before the first step."""
@@ -144,8 +87,8 @@ def _adjoints(
             n = B if running is None else running[t]
             du_BUH = du_tBUH[t - start]
             carry[cell.states[0]] = carry[cell.states[0]] + dh_TBH[t]
-            _weigh([_rows(j_tBUH[t - start], n) for j_tBUH in j_ktBUH], list(carry.values()), _rows(du_BUH, n))
-            before = _before(cell, jacobian.reads, _rows(du_BUH, n), r_KS)
+            _weigh([rows(j_tBUH[t - start], n) for j_tBUH in j_ktBUH], list(carry.values()), rows(du_BUH, n))
+            before = _before(cell, jacobian.reads, rows(du_BUH, n), r_KS)
             if n < B:
                 du_BUH[n:] = 0.0
                 before = {name: torch.cat([before[name], carry[name][n:]]) for name in cell.states}
@@ -158,7 +101,7 @@ def _adjoints(
 
 def _weigh(j_nUH: list[Tensor], d_BH: list[Tensor], out_nUH: Tensor) -> None:
     """Σ_k J_k ⊙ D_k, of the first n rows."""
-    d_n1H = [_rows(d, len(out_nUH)).unsqueeze(1) for d in d_BH]
+    d_n1H = [rows(d, len(out_nUH)).unsqueeze(1) for d in d_BH]
     torch.mul(j_nUH[0], d_n1H[0], out=out_nUH)
     for j, d in zip(j_nUH[1:], d_n1H[1:], strict=True):
         out_nUH.addcmul_(j, d)
@@ -191,16 +134,14 @@ class _Jacobian:
     def block(self, start: int, stop: int) -> tuple[Tensor, list[Tensor]]:
         """A buffer for the block's adjoints, and for each new state its derivatives, [stop - start, B, U, H]."""
         n = stop - start
-        j_ktBUH = [_rows(j, n) for j in self._j_ktBUH]
+        j_ktBUH = [rows(j, n) for j in self._j_ktBUH]
         gates = self._g_TBGH[start:stop].unbind(2)
         before = [s_TBH[start:stop] for s_TBH in self._history.values()]
         after = [s_TBH[start + 1 : stop + 1] for s_TBH in self._history.values()]
         rest = [*(p.expand_as(before[0]) for p in self._p_PH), *self._m_TMBH[start:stop].unbind(1)]
         columns = [column for j_tBUH in j_ktBUH for column in j_tBUH.unbind(2)]
-        self._program.run([*gates, *before, *rest, *after, *columns, *(_rows(w, n) for w in self._workspace)])
-        return _rows(self._du_tBUH, n), j_ktBUH
+        self._program.run([*gates, *before, *rest, *after, *columns, *(rows(w, n) for w in self._workspace)])
+        return rows(self._du_tBUH, n), j_ktBUH
 
 
-def _rows(x: Tensor, n: int) -> Tensor:
-    """The first n rows; a number has none, and stays."""
-    return x if x.dim() == 0 or len(x) == n else x[:n]
+_LOOPS = Loops("fused", _run, _adjoints)

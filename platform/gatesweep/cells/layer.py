@@ -3,8 +3,7 @@
     layer = Recurrent("peephole", input_size=8, hidden_size=64, num_layers=2, bidirectional=True)
     output, (h, c) = layer(x)
 
-Stacked layers feed each other through dropout; a bidirectional layer runs a second set of weights over the reversed
-time and sets both outputs side by side. Parameters carry torch's names (`weight_ih_l0`, `bias_hh_l1_reverse`, …), so a
+Parameters carry torch's names (`weight_ih_l0`, `bias_hh_l1_reverse`, …), so a
 vanilla layer loads torch.nn.LSTM's state_dict; cells with peepholes have `peephole_l0` besides, a learned initial state
 `initial_h` and `initial_c`, and other options what `weights.ROLES` names.
 
@@ -14,22 +13,19 @@ Shape suffixes: T time steps, B batch, D inputs, H hidden units (of h, where it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch import Tensor
 
 from gatesweep.cells import backends, dropout, sequences
-from gatesweep.cells.config import RecurrentConfig
 from gatesweep.cells.matrix_layer import MatrixLSTM
-from gatesweep.cells.names import MATRIX_CELLS
+from gatesweep.cells.names import MATRIX_CELLS, parted
 from gatesweep.cells.options import complete, visible_states
 from gatesweep.cells.parameters import Parameters
 from gatesweep.cells.reference import State
-from gatesweep.config.loader import build
-from gatesweep.errors import ConfigError, ShapeError
+from gatesweep.cells.stacked import configured
+from gatesweep.errors import ConfigError
 
 
 class Recurrent(Parameters):
@@ -65,68 +61,21 @@ class Recurrent(Parameters):
         proj_size: int = 0,
         **options: Any,
     ) -> None:
-        for what, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            if size < 1:
-                raise ShapeError(f"{what} is {size}, it must be at least 1")
-        given = {"cell": cell, "hidden_size": hidden_size, "layers": num_layers, "bidirectional": bidirectional}
-        given |= {"projection_size": proj_size} if proj_size else {}
-        super().__init__(build(RecurrentConfig, given | options, place="Recurrent"), input_size)
-        self.batch_first, self.dropout = batch_first, self.config.dropout
+        options = ({"projection_size": proj_size} if proj_size else {}) | options
+        config = configured(cell, input_size, hidden_size, num_layers, bidirectional, **options)
+        super().__init__(config, input_size, batch_first)
         for looped in self._looped.values():
             try:
                 backends.resolve(looped, self.config.backend, self._weights("_l0"))
             except ValueError as error:
-                message, _, hint = str(error).partition("\n\nhint: ")
-                raise ConfigError(message, place="Recurrent", hint=hint or None) from error
+                message, hint = parted(error)
+                raise ConfigError(message, place="Recurrent", hint=hint) from error
 
     @property
     def backend(self) -> str:
         """What runs the loop: it goes by device and number type too, and in evaluation, where recurrent dropout is
         away, it may be another than in training."""
         return backends.resolve(self._looped[self.training], self.config.backend, self._weights("_l0"))
-
-    @overload
-    def forward(
-        self, x: Tensor, state: Tensor | State | None = None, lengths: Tensor | Sequence[int] | None = None
-    ) -> tuple[Tensor, Tensor | State]: ...
-    @overload
-    def forward(
-        self, x: PackedSequence, state: Tensor | State | None = None
-    ) -> tuple[PackedSequence, Tensor | State]: ...
-    def forward(
-        self,
-        x: Tensor | PackedSequence,
-        state: Tensor | State | None = None,
-        lengths: Tensor | Sequence[int] | None = None,
-    ) -> tuple[Tensor | PackedSequence, Tensor | State]:
-        """Run every layer over every time step.
-
-        Args:
-            x: [T, B, D], or [B, T, D] with `batch_first`; one sequence alone, [T, D]; or packed.
-            state: before the first step, `(h_NBH, c_NBH)` or `h_NBH` as the cell has it; without it the learned one, or
-                zeros. Of a sequence alone [N, H]; of a packed batch in the order before packing.
-            lengths: steps of each sequence; the rest is padding, which changes no state and gives outputs of 0.
-
-        Returns:
-            The last layer's output, [T, B, O], or in the form of x; and the state after each sequence's last step.
-
-        Raises:
-            ShapeError: sizes that do not fit, an empty sequence, another dtype than the weights'.
-        """
-        dtype = self.get_parameter("weight_ih_l0").dtype
-        y_TBO, lengths_B, layout = sequences.read(x, lengths, self.batch_first, self.input_size, dtype)
-        states_NBH = self._initial(layout.given(state), y_TBO.shape[1])
-        final: list[State] = []
-        for layer in range(self.num_layers):
-            in_TBD, outputs = self._dropped(y_TBO, layer), []
-            for suffix in self._suffixes(layer):
-                h_TBH, last = self._run(suffix, in_TBD, tuple(s_NBH[len(final)] for s_NBH in states_NBH), lengths_B)
-                outputs.append(h_TBH)
-                final.append(last)
-            out_TBO = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
-            y_TBO = y_TBO + out_TBO if self.config.residual and layer > 0 else out_TBO
-        after = tuple(torch.stack(steps) for steps in zip(*final, strict=True))
-        return layout.output(self._dropped(y_TBO, self.num_layers)), layout.state(after)
 
     def extra_repr(self) -> str:
         said = {"cell", "hidden_size", "layers", "bidirectional", "dropout", "peepholes", "backend"}
@@ -135,22 +84,16 @@ class Recurrent(Parameters):
                 f"bidirectional={self.bidirectional}, dropout={self.dropout}, peepholes={bool(self.cell.peepholes)}, "
                 f"backend={self.backend}" + "".join(f", {name}={changed[name]}" for name in sorted(changed)))
 
-    def _dropped(self, y_TBO: Tensor, layer: int) -> Tensor:
-        """What `layer` reads of y; past the last layer, what the caller reads."""
-        if self.dropout > 0 and 0 < layer < self.num_layers:
-            y_TBO = nn.functional.dropout(y_TBO, self.dropout, self.training)
-        p = self.config.variational_dropout
-        return dropout.locked(y_TBO, p) if p > 0 and self.training else y_TBO
-
     def _run(self, suffix: str, x_TBD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
         weights, cell = self._weights(suffix), self._looped[self.training]
+        backend = backends.resolve(cell, self.config.backend, weights)  # as self.backend, which reads weights again
         if self.config.weight_drop > 0 and self.training:
             weights = dropout.dropped(weights, self.config.weight_drop)
         like_BH = weights.input_GD.new_empty(x_TBD.shape[1], self.hidden_size)
         masks = dropout.masks(cell, self.config, len(x_TBD), like_BH, training=self.training)
-        reverse, unroll = suffix.endswith("_reverse"), backends.UNROLLS[self.backend]
+        reverse, unroll = suffix.endswith("_reverse"), backends.UNROLLS[backend]
         x_TBD, state = sequences.reverse(x_TBD, lengths_B) if reverse else x_TBD, complete(cell, state, masks)
-        if self.backend == "torch":
+        if backend == "torch":
             h_TBH, last = unroll(cell, x_TBD, state, weights, lengths_B)
         else:  # autocast would cast inside the time loop: these loops keep the weights' precision
             with torch.autocast(x_TBD.device.type, enabled=False):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from gatesweep.cells.description import MASK, Cell, Step, Value, Values
 from gatesweep.cells.expression import sorted_nodes, trace
+from gatesweep.cells.names import own
 from gatesweep.cells.places import BIAS, CANDIDATE, CLIP, GAIN
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def zoneout(cell: Cell, states: tuple[str, ...], /) -> Cell:
         ValueError: a state that the cell does not have, or that variational dropout reads.
     """
     if any(name not in cell.states or name + MASKED in cell.states for name in states):
-        raise ValueError(f"zoneout of {list(states)}: cell '{cell.name}' carries {list(cell.states)}; it comes before"
-                         f" variational dropout")
+        raise ValueError(f"zoneout of {list(states)}: cell '{own(cell.name)}' carries {list(cell.states)}; it comes"
+                         " before variational dropout")
     return replace(cell, name=f"{cell.name}+zoneout({','.join(states)})", step=_Zoneout(cell.step, states),
                    masks=cell.masks + states)
 
@@ -56,8 +57,8 @@ def recurrent_dropout(cell: Cell, kind: str, /) -> Cell:
         return _changed(cell, replace(cell, name=f"{cell.name}+dropout(candidate)", masks=(*cell.masks, CANDIDATE)))
     h = cell.states[0]
     if kind != VARIATIONAL or cell.sources != (h,) or cell.inner is not None:
-        raise ValueError(f"recurrent dropout '{kind}' of cell '{cell.name}': it is '{CANDIDATE}', or '{VARIATIONAL}'"
-                         f" for a cell whose recurrent weights read {h} alone")
+        raise ValueError(f"recurrent dropout '{kind}' of cell '{own(cell.name)}': it is '{CANDIDATE}', or"
+                         f" '{VARIATIONAL}' for a cell whose recurrent weights read {h} alone")
     return replace(cell, name=f"{cell.name}+dropout(variational)", step=_Masked(cell.step, h), sources=(h + MASKED,),
                    states=(*cell.states, h + MASKED), masks=(*cell.masks, VARIATIONAL))
 
@@ -133,7 +134,7 @@ class _Given:
 def _changed(before: Cell, after: Cell) -> Cell:
     """`after`, if its step has the place that the option needs."""
     if _size(before) == _size(after):
-        raise ValueError(f"cell '{before.name}' has no place for '{after.name.removeprefix(before.name + '+')}'")
+        raise ValueError(f"cell '{own(before.name)}' has no place for '{after.name.removeprefix(before.name + '+')}'")
     return after
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gatesweep.cells import chrono
 from gatesweep.cells.checks import check_state
@@ -17,23 +17,22 @@ from gatesweep.cells.config import RecurrentConfig
 from gatesweep.cells.gates import Parts, by_gate
 from gatesweep.cells.loop import looped
 from gatesweep.cells.reference import State
+from gatesweep.cells.sequences import Layout
+from gatesweep.cells.stacked import Stacked
 from gatesweep.cells.variants import find
 from gatesweep.cells.weights import ROLES, Weights, assemble, initialise, shapes
-from gatesweep.errors import ShapeError
 
 
-class Parameters(nn.Module):
-    """What `Recurrent` owns. A name is a role of `weights.ROLES`, the layer and the direction: `weight_hh_l1_reverse`.
+class Parameters(Stacked):
+    """What `Recurrent` owns: parameters by the roles of `weights.ROLES`.
 
     Attributes:
         cell: as it is named; what the loop runs has the options in it.
     """
 
-    def __init__(self, config: RecurrentConfig, input_size: int) -> None:
-        super().__init__()
-        self.config, self.input_size = config, input_size
-        self.hidden_size, self.proj_size = config.hidden_size, config.projection_size or 0
-        self.num_layers, self.bidirectional = config.layers, config.bidirectional
+    def __init__(self, config: RecurrentConfig, input_size: int, batch_first: bool = False) -> None:
+        super().__init__(config, input_size, batch_first)
+        self.proj_size = config.projection_size or 0
         self._describe()
         self._register()
         self.reset_parameters()
@@ -42,11 +41,6 @@ class Parameters(nn.Module):
     def output_size(self) -> int:
         """Width of the output: the hidden units, or their projection, of every direction."""
         return (self.proj_size or self.hidden_size) * self.directions
-
-    @property
-    def directions(self) -> int:
-        """2 where a second set of weights reads backwards, else 1."""
-        return 2 if self.bidirectional else 1
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -72,10 +66,7 @@ class Parameters(nn.Module):
         Raises:
             ShapeError: no such layer or direction.
         """
-        if not 0 <= layer < self.num_layers or (reverse and not self.bidirectional):
-            raise ShapeError(f"no layer {layer}{', reversed' if reverse else ''}: this has {self.num_layers} "
-                             f"{'in two directions' if self.bidirectional else 'in one direction'}")
-        return by_gate(self._looped[False], self._weights(self._suffixes(layer)[int(reverse)]))
+        return by_gate(self._looped[False], self._weights(self._suffix(layer, reverse)))
 
     def _describe(self) -> None:
         self.cell = find(self.config.cell, self.config.peepholes)
@@ -116,19 +107,16 @@ class Parameters(nn.Module):
         return {name: (N, B, self.proj_size if name == h and self.proj_size else self.hidden_size)
                 for name in self.cell.states}  # fmt: skip
 
-    def _suffixes(self, layer: int) -> tuple[str, ...]:
-        return (f"_l{layer}", f"_l{layer}_reverse")[: self.directions]
-
     def _weights(self, suffix: str) -> Weights:
         there = {role: getattr(self, role + suffix, None) for role in ROLES}
         return assemble(self.cell, {role: parameter for role, parameter in there.items() if parameter is not None})
 
-    def _initial(self, given: State | None, B: int) -> State:
+    def _initial(self, given: Tensor | State | None, B: int, layout: Layout) -> State:
         """States before the first step. With learned ones, the others start at 0, or the learned would not count."""
-        sizes = self._sizes(B)
-        if given is not None:
-            check_state(given, sizes)
-            return given
+        sizes, state = self._sizes(B), layout.given(given)
+        if state is not None:
+            check_state(state, sizes)
+            return state
         like, learned = self.get_parameter("weight_ih_l0"), self._learned()
         return tuple(
             self.get_parameter(f"initial_{name}").unsqueeze(1).expand(size)

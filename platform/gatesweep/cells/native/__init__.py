@@ -5,5 +5,9 @@
     loops.h      time forwards and backwards
     emit.py      the cell's step, and its derivative, as C
     kernel.py    source -> compiled functions on tensors
-    unroll.py    the back end: sequences of any length, autograd
+    layout.py    where things stand in the loops' buffers
+    passes.py    one pass forwards, one backwards: the loops with the large products around them
+    ops.py       both as operations of torch: autograd, torch.compile
+    tracing.py   what torch.compile takes as given
+    unroll.py    the back end: sequences of any length, weights in the form of the loops
 """

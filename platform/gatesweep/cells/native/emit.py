@@ -7,6 +7,11 @@ A step that normalises a value over its units comes in stages, the loops doing w
 
     forwards     step_enter: what is normalised -> e              step: the rest, from e normalised
     backwards    back_enter: the same -> e    back_middle: the adjoint of e normalised -> a    step_back: the rest
+
+So does a step that holds a recurrent product, with what reaches the products' pre-activations in between:
+
+    forwards     step_inner: what the products read -> q          step: the rest
+    backwards    back_inner: the same -> q, the adjoints of the products -> da         step_back: the rest, from dq
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from __future__ import annotations
 from gatesweep.cells.derived import kept_places
 from gatesweep.cells.description import Cell
 from gatesweep.cells.expression import Node, sorted_nodes, trace, vjp
-from gatesweep.cells.native.layout import layout
+from gatesweep.cells.native.layout import inner_columns, layout
 
 _C = {
     "add": "{} + {}",
@@ -34,6 +39,8 @@ _SIGNATURES = {
     "back_enter": "Row r, real *e, const real *p, long H, long j",
     "back_middle": "Row r, const real *e, real *a, const real *p, long H, long j",
     "step_back": "Row r, const real *e, const real *a, const real *p, real *dp, long H, long j",
+    "step_inner": "Row r, const real *p, long H, long j",
+    "back_inner": "Row r, const real *p, long H, long j",
 }
 
 
@@ -47,6 +54,8 @@ def step_functions(cell: Cell) -> str:
     bodies = {"step": step.forward(), "step_back": step.backward()}
     if step.inside is not None:
         bodies |= {"step_enter": step.enter(), "back_enter": step.enter_back(), "back_middle": step.middle_back()}
+    if step.read:
+        bodies |= {"step_inner": step.inner(), "back_inner": step.inner_back()}
     return "\n\n".join(
         f"INLINE void {name}({_SIGNATURES[name]}) {{\n{body}\n}}" for name, body in bodies.items()
     )
@@ -97,6 +106,8 @@ class _Step:
         self.new = [_without(cut, node) for node in step.new.values()]
         self.kept = {self.columns[k]: _without(cut, node) for k, node in kept_places(step).items()}
         self.seeds = [step.graph.node("leaf", value=f"d.{k}") for k in range(len(self.new))]
+        self.read = [step.inner[layout(cell)[k]] for k in inner_columns(cell)]
+        self.inner_gates = [step.gates[layout(cell)[k]] for k in inner_columns(cell)]
         self.leaves = self._leaves()
 
     def _leaves(self) -> dict[int, str]:
@@ -115,8 +126,9 @@ class _Step:
         return left | {id(node): (f"r.n[{k}] + j", node) for k, node in enumerate(self.new) if node.args}
 
     def _early(self) -> dict[int, tuple[str, Node]]:
-        """What of it is known before the norm."""
-        inside = {id(node) for node in sorted_nodes(self.inside)} if self.inside is not None else set()
+        """What of it is known before the norm, or before the inner products."""
+        first = self.read if self.inside is None else [self.inside]
+        inside = {id(node) for node in sorted_nodes(*first)}
         return {key: left for key, left in self._places().items() if key in inside}
 
     def enter(self) -> str:
@@ -127,6 +139,18 @@ class _Step:
         assert self.inside is not None
         lines.store("e + j", self.inside)
         return lines.body()
+
+    def inner(self) -> str:
+        """What the inner products read -> q, and what is known by then."""
+        lines = _Lines(self.leaves)
+        for place, node in self._early().values():
+            lines.store(place, node)
+        self._store_read(lines)
+        return lines.body()
+
+    def _store_read(self, lines: _Lines) -> None:
+        for k, node in enumerate(self.read):
+            lines.store(f"r.q + {k} * H + j", node)
 
     def forward(self) -> str:
         """New states, and activations over their pre-activations."""
@@ -156,6 +180,14 @@ class _Step:
         lines.store("a + j", vjp(self.new, self.seeds, [self.normed])[0])
         return lines.body()
 
+    def inner_back(self) -> str:
+        """What the inner products read -> q, the adjoints of their pre-activations -> da."""
+        lines = self._back_lines()
+        self._store_read(lines)
+        for k, node in enumerate(vjp(self.new, self.seeds, self.inner_gates)):
+            lines.store(f"r.da + {k} * H + j", node)
+        return lines.body()
+
     def backward(self) -> str:
         """Adjoints of the pre-activations over them, of the states before over those after, of the parameters."""
         step, new, seeds = self.step, list(self.new), list(self.seeds)
@@ -164,6 +196,10 @@ class _Step:
             through = step.graph.node("leaf", value="a")
             lines = _Lines({**lines.given, id(through): "load(a + j)"})
             new, seeds = [*new, self.inside], [*seeds, through]
+        for k, node in enumerate(self.read):
+            through = step.graph.node("leaf", value=f"dq.{k}")
+            lines = _Lines({**lines.given, id(through): f"load(r.dq + {k} * H + j)"})
+            new, seeds = [*new, node], [*seeds, through]
         gates, states, units = (list(leaves.values()) for leaves in (step.gates, step.states, step.peepholes))
         adjoints = vjp(new, seeds, [*gates, *states, *units])
         places = [f"r.g + {k} * H + j" for k in self.columns] + [f"r.d[{k}] + j" for k in range(len(states))]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gatesweep.cells.description import RECURRENT, Cell
+from gatesweep.cells.expression import trace
 
 
 @lru_cache
@@ -26,12 +27,18 @@ def layout(cell: Cell) -> tuple[str, ...]:
 
 
 @lru_cache
+def inner_columns(cell: Cell) -> tuple[int, ...]:
+    """The columns whose recurrent weights read what `Cell.inner` gives."""
+    return tuple(sorted(layout(cell).index(gate) for gate in trace(cell).inner))
+
+
+@lru_cache
 def pairs(cell: Cell) -> tuple[tuple[int, int], ...]:
     """(column, state) wherever a pre-activation reads a state through recurrent weights, ordered by column."""
-    found = []
+    found, others = [], (*cell.apart, *(layout(cell)[k] for k in inner_columns(cell)))
     for k, name in enumerate(layout(cell)):
         gate = name.removesuffix(RECURRENT)
-        if name not in cell.apart:
+        if name not in others:
             read = cell.recurrent if gate in cell.feedback else cell.sources
             found += [(k, cell.states.index(state)) for state in read]
     return tuple(found)
@@ -52,6 +59,7 @@ class Steps:
     """Whether all have all steps."""
 
     @classmethod
+    @lru_cache(256)  # asked for anew by every pass
     def uniform(cls, T: int, B: int) -> Steps:
         """All of one length."""
         return cls(torch.full((T,), B), torch.arange(0, T * B, B), B, True)

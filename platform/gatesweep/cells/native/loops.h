@@ -6,7 +6,9 @@
    NORMED                          R s is normalised before it meets W x (Ba et al. 2016, eq. 20)
    STAGED                          the step normalises a value over its units (`cell_norm`)
    PROJECTED                       the output is a product of the step's first state (Sak et al. 2014)
-   step_enter, step, back_enter, back_middle, step_back      the step and its derivative, LANES units at a time
+   INNER, INNER_GATE[]             the pre-activations whose recurrent weights read what the step says, not a state
+   step_enter, step_inner, step    the step, LANES units at a time
+   back_enter, back_middle, back_inner, step_back      its derivative
 
    A sequence's rows: its step t is row offset[t] + b of every [N, ...] buffer, N = Σ_t running[t]; sequences stand with
    the longest first. State buffers are [B + N, ...]: B rows before the first step, then the rows after each step. Rows
@@ -15,7 +17,8 @@
 typedef struct {
   long T, B, H, O, units, outputs;
   const long *running, *offset;
-  real *G;             /* [N, GATES, H]: W x + b; then activations; then adjoints of the pre-activations */
+  real *G;             /* [N, GATES, H]: W x; then activations; then adjoints of the pre-activations */
+  const real *b;       /* [GATES, H] */
   real *states[STATES];
   const real *R;       /* panels of each pair's matrix, one after the other */
   const real *p;       /* [VECTORS, H] */
@@ -29,6 +32,9 @@ typedef struct {
   real *D[STATES];     /* [B, ...]: adjoints of the states after the last step; then of those before the first */
   real *dO;            /* PROJECTED: [N, O], adjoints of the output with what came back through time */
   real *dY;            /* PROJECTED: [B, H], adjoints of what is projected, of one step */
+  real *Q;             /* INNER: what the inner products read, [B, INNER, H] of one step; backwards [N, INNER, H] */
+  const real *RQ;      /* INNER: panels of each inner product's matrix, one after the other */
+  real *dA, *dQ;       /* INNER: [B, INNER, H], adjoints of their pre-activations and of what they read, of one step */
 } Loop;
 
 INLINE long state_width(const Loop *z, int k) { return PROJECTED && k == 0 ? z->O : z->H; }
@@ -80,7 +86,13 @@ INLINE void normalise_back(real *d, const real *x, real one_over, int n, long un
 }
 
 /* Where one sequence's values of one step stand. */
-typedef struct { real *g, *n[STATES], *d[STATES]; const real *s[STATES], *m; } Row;
+typedef struct {
+  real *g, *n[STATES], *d[STATES];
+  const real *s[STATES], *m;
+#if INNER
+  real *q, *da, *dq;
+#endif
+} Row;
 
 INLINE Row row_of(const Loop *z, long old, long now, long b, long sequence) {
   Row r;
@@ -119,6 +131,47 @@ static void normed_products(const Loop *z, long rows, long old, long now) {
   }
 }
 
+#if INNER
+/* What the inner products read, and the products, added to the rows of G. */
+static void inner_products(const Loop *z, long rows, long old, long now, long first) {
+  const long H = z->H;
+  for (long b = 0; b < rows; b++) {
+    Row r = row_of(z, old, now, b, first + b);
+    r.q = z->Q + (first + b) * INNER * H;
+    for (long j = 0; j < H; j += LANES) step_inner(r, z->p, H, j);
+  }
+  for (int k = 0; k < INNER; k++)
+    for (long u = 0; u < H; u += 2 * LANES)
+      product(rows, is_wide(u, H), z->units, z->Q + (first * INNER + k) * H, INNER * H, z->RQ + (k * H + u) * z->units,
+              z->G + (now * GATES + INNER_GATE[k]) * H + u, GATES * H);
+}
+
+/* What the inner products read, for the gradient of their matrices, and its adjoints. */
+static void inner_products_back(const Loop *z, long rows, long old, long now, long first) {
+  const long H = z->H, width = INNER * H;
+  for (long b = 0; b < rows; b++) {
+    Row r = row_of(z, old, now, b, first + b);
+    r.q = z->Q + (now + b) * width;
+    r.da = z->dA + (first + b) * width;
+    for (long j = 0; j < H; j += LANES) back_inner(r, z->p, H, j);
+  }
+  memset(z->dQ + first * width, 0, rows * width * sizeof(real));
+  for (int k = 0; k < INNER; k++)
+    for (long u = 0; u < H; u += 2 * LANES)
+      product(rows, is_wide(u, H), z->units, z->dA + first * width + k * H, width, z->RQ + (k * H + u) * z->units,
+              z->dQ + first * width + k * H + u, width);
+}
+#endif
+
+/* W x + b; where only a state is read, b alone. */
+INLINE void add_bias(const Loop *z, long rows, long now) {
+  const long H = z->H;
+  for (real *g = z->G + now * GATES * H, *end = g + rows * GATES * H; g < end; g += GATES * H) {
+    for (long j = 0; j < (GATES - RECURRENT) * H; j += LANES) store(g + j, load(g + j) + load(z->b + j));
+    for (long j = (GATES - RECURRENT) * H; j < GATES * H; j += LANES) store(g + j, load(z->b + j));
+  }
+}
+
 /* Sequences first..last, step after step. */
 void forward(const Loop *z, long first, long last) {
   const long H = z->H;
@@ -126,11 +179,16 @@ void forward(const Loop *z, long first, long last) {
   for (long t = 0; t < z->T; t++) {
     long rows = active(z, t, first, last), now = z->offset[t] + first, old = before(z, t) + first;
     if (rows <= 0) return;
+    add_bias(z, rows, now);
     if (NORMED) normed_products(z, rows, old, now);
-    for (long u = 0; u < H; u += STAGED ? H : 2 * LANES) { /* as long as the pre-activations are in the cache */
-      long end = STAGED || u + 2 * LANES > H ? H : u + 2 * LANES;
+    const long run = STAGED || INNER ? H : 2 * LANES; /* as long as the pre-activations are in the cache */
+    for (long u = 0; u < H; u += run) {
+      long end = u + run > H ? H : u + run;
       if (!NORMED)
         for (long v = u; v < end; v += 2 * LANES) recurrent(z, rows, old, v, z->G + now * GATES * H, GATES * H, 0);
+#if INNER
+      inner_products(z, rows, old, now, first);
+#endif
       for (long b = 0; b < rows; b++) {
         Row r = row_of(z, old, now, b, first + b);
 #if STAGED
@@ -177,8 +235,14 @@ void backward(const Loop *z, long first, long last, real *dp, real *dgain) {
         product(rows, is_wide(u, H), z->outputs, dh, O, z->W + u * z->outputs, z->dY + first * H + u, H);
       memset(dh, 0, rows * O * sizeof(real));
     }
+#if INNER
+    inner_products_back(z, rows, old, now, first);
+#endif
     for (long b = 0; b < rows; b++) {
       Row r = row_of(z, old, now, b, first + b);
+#if INNER
+      r.dq = z->dQ + (first + b) * INNER * H;
+#endif
       if (PROJECTED) r.d[0] = z->dY + (first + b) * H;
 #if STAGED
       for (long j = 0; j < H; j += LANES) back_enter(r, e, z->p, H, j);
