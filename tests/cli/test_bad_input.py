@@ -168,11 +168,125 @@ def test_one_changed_byte_in_a_data_file_is_refused_and_named(capsys, monkeypatc
     assert not (own_home / "runs").exists()
 
 
+def _refused(capsys, monkeypatch, *settings: str) -> tuple[str, str]:
+    """(message, hint) of an experiment with these settings."""
+    assigned = [word for setting in settings for word in ("--set", setting)]
+    code, out, err = _call(capsys, monkeypatch, "validate", "exp.yaml", *assigned)
+    assert code == EXIT_USER
+    assert out == ""
+    message, _, hint = err.rstrip("\n").partition("\n\nhint: ")
+    return message, hint
+
+
+MODELS = [
+    (["model=5"], "exp.yaml: model: is a section of the file, not a value like '5'",
+     "it has keys of its own: model.cell, model.hidden_size, model.layers, …"),
+    (["model.cell="], "exp.yaml: model.cell: has no value", "give it one, or leave cell out"),
+    (["model.cell=gru_before", "model.layer_norm=true"],
+     "exp.yaml: model: layer_norm: cell 'gru_before' has no single recurrent half to normalise",
+     "leave layer_norm out"),
+    (["model.projection_size=64"],
+     "exp.yaml: model: projection_size: 64 must be above 0 and below the 64 hidden units",
+     "another projection_size or hidden_size, or leave projection_size out"),
+    (["model.projection_size=8", "model.zoneout_h=0.1"],
+     "exp.yaml: model: projection_size: cell 'vanilla' cannot be projected where zoneout keeps h",
+     "leave projection_size out, or zoneout_h"),
+    (["model.heads=3"], "exp.yaml: model: heads: 3 heads do not divide 64 hidden units", "take 2 or 4"),
+    (["model.heads=3", "model.cell=mlstm"], "exp.yaml: model: heads: 3 heads do not divide 64 hidden units",
+     "take 2 or 4"),
+    (["model.heads=2", "model.cell=fgr"],
+     "exp.yaml: model: heads: cell 'fgr' cannot have 2 heads: its recurrent weights read i, f, o besides h",
+     "leave heads out"),
+    (["model.heads=2", "model.cell=mingru"],
+     "exp.yaml: model: heads: cell 'mingru' has no recurrent weights for heads to divide", "leave heads out"),
+    (["model.heads=2", "model.projection_size=8"],
+     "exp.yaml: model: heads: cell 'vanilla' cannot have 2 heads with a projection: its recurrent weights read 8"
+     " outputs, not the units", "leave heads out, or projection_size"),
+    (["model.backend=torch", "model.zoneout_h=0.1"],
+     "exp.yaml: model: torch has no kernel for cell 'vanilla' with zoneout_h",
+     "backend auto, native, fused, triton or reference"),
+    (["model.backend=fused", "model.layer_norm=true"],
+     "exp.yaml: model: backend 'fused' cannot run cell 'vanilla' with layer_norm: it has native and reference alone",
+     "backend auto, native or reference"),
+    (["model.backend=native", "model.cell=mlstm"],
+     "exp.yaml: model: backend 'native' cannot run cell 'mlstm': it has parallel and reference alone",
+     "backend auto, parallel or reference"),
+    (["model.backend=fused", "model.cell=gru_before"],
+     "exp.yaml: model: backend 'fused' cannot run cell 'gru_before': it has native and reference alone",
+     "backend auto, native or reference"),
+    (["model.cell=gru", "model.zoneout_c=0.1"], "exp.yaml: model: zoneout_c: cell 'gru' carries h and no c",
+     "leave zoneout_c out"),
+    (["model.cell=rnn", "model.zoneout_h=0.1", "model.recurrent_dropout=0.1"],
+     "exp.yaml: model: recurrent_dropout: cell 'rnn' has no place for 'dropout(candidate)'",
+     "leave recurrent_dropout out, or take recurrent_dropout_kind gal"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "message", "hint"), MODELS, ids=lambda each: " ".join(each[:2])[:40])
+def test_a_model_that_no_equation_gives_is_refused_by_its_key_and_its_cells_own_name_with_the_way_out(
+    capsys, monkeypatch, folder, settings, message, hint
+):
+    assert _refused(capsys, monkeypatch, *settings) == (message, hint)
+
+
+def test_two_mistakes_have_a_hint_each(capsys, monkeypatch, folder):
+    _, _, err = _call(capsys, monkeypatch, "validate", "exp.yaml", "--set", "model.hiden_size=3", "--set",
+                      "trainer.max_epochs=0", "--set", "optimizer.learning_rate=2")  # fmt: skip
+    first, second, third = err.split("exp.yaml: ")[1:]
+    assert first == "model: unknown key 'hiden_size'\n\nhint: did you mean 'hidden_size'?\n\n"
+    assert second == "optimizer: unknown key 'learning_rate'\n\nhint: did you mean 'lr'?\n\n"
+    assert third == "trainer.max_epochs: input should be greater than 0, not '0'\n"
+
+
 def test_an_experiments_mistakes_are_named_too(capsys, monkeypatch, folder):
     code, _, err = _call(capsys, monkeypatch, "validate", "exp.yaml", "--set", "optimizer.learning_rate=1")
     assert code == EXIT_USER
     assert err.startswith("exp.yaml: optimizer: unknown key 'learning_rate'")
     assert "did you mean 'lr'?" in err
+
+
+def test_validate_prints_one_object_on_request(capsys, monkeypatch, folder):
+    code, out, err = _call(capsys, monkeypatch, "validate", "exp.yaml", "sweep.yaml", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {"valid": [{"file": "exp.yaml", "kind": "experiment"},
+                                         {"file": "sweep.yaml", "kind": "sweep"}]}  # fmt: skip
+    code, out, err = _call(capsys, monkeypatch, "validate", "exp.yaml", "sweep.yaml", "--json", "--set", "x=1")
+    assert (code, out) == (EXIT_USER, "")
+    assert "unknown key 'x'" in err
+
+
+def test_every_command_takes_json_but_those_that_print_nothing_else_or_serve_pages(folder):
+    from typer.main import get_command
+
+    from gatesweep.cli.app import app
+
+    def without(command, name: str) -> list[str]:
+        below = getattr(command, "commands", {})
+        if below:
+            return [each for child, sub in below.items() for each in without(sub, f"{name} {child}".strip())]
+        return [] if any("--json" in option.opts for option in command.params) else [name]
+
+    assert sorted(without(get_command(app), "")) == ["schema", "ui"]
+
+
+def test_a_run_that_is_not_there_is_answered_with_how_runs_are_found(capsys, monkeypatch, folder):
+    code, _, err = _call(capsys, monkeypatch, "evaluate", "nosuch")
+    assert code == EXIT_USER
+    assert "no run 'nosuch'" in err
+    assert "hint: gatesweep list --runs shows the runs, gatesweep list the sweeps" in err
+
+
+@pytest.mark.parametrize(("target", "message"), [
+    ("no/such/forecasts.csv", "no/such/forecasts.csv: its folder is not there\n\nhint: mkdir -p no/such"),
+    (".", ".: is a folder\n\nhint: name a file in it"),
+])  # fmt: skip
+def test_forecasts_that_cannot_be_written_are_refused_before_anything_is_scored(
+    capsys, monkeypatch, folder, target, message
+):
+    code, _, err = _call(capsys, monkeypatch, "evaluate", "nosuch", "--predictions", target)
+    assert code == EXIT_USER
+    assert message in err
+    assert not (folder / "no").exists()
 
 
 def test_validate_and_schema_need_no_torch(folder, capsys, monkeypatch, root):

@@ -35,7 +35,8 @@ def _refused(capsys, monkeypatch, *arguments: str) -> str:
 
 def test_the_list_has_every_cell_with_torchs_own_number_of_parameters():
     found = {each["cell"]: each for each in _json("list", "--input-size", "32", "--hidden-size", "48")["cells"]}
-    assert list(found) == list(NAMES)
+    assert list(found) == [*NAMES, "mlstm"]
+    assert found["mlstm"]["parameters"] == (4 * 48 + 2) * (32 + 1)
     assert found["vanilla"]["parameters"] == 4 * 48 * (32 + 48 + 2)
     assert found["gru"]["parameters"] == 3 * 48 * (32 + 48 + 2)
     assert found["rnn"]["parameters"] == 48 * (32 + 48 + 2)
@@ -44,7 +45,31 @@ def test_the_list_has_every_cell_with_torchs_own_number_of_parameters():
 def test_the_table_names_every_cell():
     answer = runner.invoke(app, ["cells", "list"])
     assert answer.exit_code == 0
-    assert [name for name in NAMES if name not in answer.stdout] == []
+    assert [name for name in (*NAMES, "mlstm") if name not in answer.stdout] == []
+
+
+def test_the_table_fits_80_columns_and_cuts_nothing(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = runner.invoke(app, ["cells", "list"]).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if "…" in line]
+    rows = {line.split()[0]: line.split() for line in lines if line.strip()}
+    assert rows["fgr"][-5:] == ["247,168", "493,440", "987,520", "Greff", "2017"]
+    assert rows["mlstm"][1:10] == ["q", "k", "v", "i", "f", "o", "C", "n", "m"]
+
+
+def test_show_prints_the_matrix_memory_of_mlstm_and_its_example():
+    said = runner.invoke(app, ["cells", "show", "mlstm"]).stdout
+    for line in ("C' = f · C + (i · v) kᵀ", "h' = o ⊙ r", "δC' += δr (q / d)ᵀ", "δW_q = Σ δa_q xᵀ    δb_q = Σ δa_q"):
+        assert f"    {line}\n" in said
+    assert "Beck et al. 2024" in said
+    shown = _json("show", "mlstm")
+    assert shown["states"] == ["C", "n", "m"]
+    assert runner.invoke(app, ["cells", "show", "mlstm", "--example"]).stdout.splitlines() == shown["example"]
+
+
+def test_show_says_of_a_cell_that_its_peepholes_are_away():
+    assert "nig without peepholes: Greff" in runner.invoke(app, ["cells", "show", "nig", "--no-peepholes"]).stdout
 
 
 def test_show_prints_the_papers_equations_of_a_peephole_cell():
@@ -71,7 +96,7 @@ def test_a_misspelt_cell_is_answered_with_the_nearest(capsys, monkeypatch, comma
     assert "hint: did you mean 'peephole'?" in said
 
 
-@pytest.mark.parametrize("command", [("show",), ("build",), ("gradient-flow", "--cell")])
+@pytest.mark.parametrize("command", [("build",), ("gradient-flow", "--cell")])
 def test_a_cell_without_a_step_is_refused_with_its_page(capsys, monkeypatch, command):
     said = _refused(capsys, monkeypatch, *command, "mlstm")
     assert "its state is a matrix" in said
@@ -133,6 +158,30 @@ def test_the_figure_is_written_as_its_name_says(tmp_path, suffix, start):
     answer = runner.invoke(app, ["cells", "gradient-flow", "--length", "5", "--cell", "rnn", "--output", str(file)])
     assert answer.exit_code == 0, answer.output
     assert file.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("bias", ["nan", "inf", "-inf"])
+def test_a_forget_bias_that_is_no_number_is_refused(capsys, monkeypatch, bias):
+    said = _refused(capsys, monkeypatch, "gradient-flow", "--cell", "vanilla", f"--forget-bias={bias}")
+    assert f"--forget-bias: {bias} is no finite number" in said
+
+
+def test_a_forget_bias_of_cells_without_a_forget_gate_is_refused(capsys, monkeypatch):
+    said = _refused(capsys, monkeypatch, "gradient-flow", "--cell", "gru", "--cell", "rnn", "--forget-bias", "2")
+    assert "--forget-bias: no forget gate in gru, rnn\n\nhint: leave it out" in said
+
+
+def test_a_forget_bias_says_in_which_cells_it_changes_nothing():
+    answer = runner.invoke(app, ["cells", "gradient-flow", "--length", "5", "--cell", "nfg", "--cell", "vanilla",
+                                 "--forget-bias", "2"])  # fmt: skip
+    assert answer.exit_code == 0
+    assert "--forget-bias changes nothing in nfg: no forget gate" in answer.stderr
+
+
+def test_a_figure_in_a_folder_that_is_not_there_is_refused_before_anything_is_measured(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("gatesweep.cells.flow.gradient_flow", None)
+    said = _refused(capsys, monkeypatch, "gradient-flow", "--output", str(tmp_path / "no" / "a.png"))
+    assert f"a.png: its folder is not there\n\nhint: mkdir -p {tmp_path / 'no'}" in said
 
 
 def test_a_figure_of_no_known_kind_is_refused(capsys, monkeypatch, tmp_path):

@@ -88,10 +88,34 @@ def test_a_full_disk_is_a_failure(monkeypatch: pytest.MonkeyPatch, own_home: Pat
     assert room._disk().level == "fail"
 
 
-def test_a_compiler_that_does_not_run_is_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _compilers(folder: Path, script: str) -> None:
     for name in ("cc", "gcc", "clang"):
-        (tmp_path / name).write_text("#!/bin/sh\nexit 127\n")
-        (tmp_path / name).chmod(0o755)
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+
+
+def test_a_compiler_that_compiles_is_named_with_its_version(own_home: Path) -> None:
+    finding = room._compiler()
+    assert finding.level == "ok"
+    assert "compiles what it should: " in finding.found
+    assert not own_home.exists()
+
+
+@pytest.mark.parametrize(("script", "found"), [
+    ("exit 127", "exit code 127"),
+    ("[ $1 = --version ] && echo fine && exit 0; echo no headers >&2; exit 1", "cannot compile check.so: no headers"),
+    ('while [ $1 != -o ]; do shift; done; echo nonsense > "$2"', "makes libraries that do not load"),
+])  # fmt: skip
+def test_a_compiler_that_cannot_compile_is_no_compiler(monkeypatch, tmp_path: Path, script: str, found: str) -> None:
+    _compilers(tmp_path, script)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    assert room._compiler().level == "warn"
+    finding = room._compiler()
+    assert finding.level == "warn"
+    assert found in finding.found
+    assert finding.remedy == "Debian: apt-get install gcc libc6-dev"
+
+
+def test_a_compiler_that_cc_names_and_that_is_absent_is_what_the_line_names(monkeypatch) -> None:
+    monkeypatch.setenv("CC", "nosuchcc")
+    assert room._compiler().found == "the cells run on torch alone: CC names 'nosuchcc', which is not here"

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from gatesweep.cli import cells, data
-from gatesweep.cli.answer import JsonOption, ResumeSetOption, SetOption, SweepSetOption, answering, say
+from gatesweep.cli.answer import JsonOption, ResumeSetOption, SetOption, SweepSetOption, answering, print_json, say
 from gatesweep.cli.doctor import doctor
 from gatesweep.cli.ui import ui
 
@@ -93,7 +93,8 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
     data: Annotated[Path | None, typer.Option(help="Another file of the same layout, e.g. new-hours.csv")] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="Write every forecast beside its truth, e.g. forecasts.csv")
+        Path | None,
+        typer.Option(help="Write every forecast beside its truth, e.g. forecasts.csv. Its folder must be there."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -105,7 +106,7 @@ def evaluate(
 
 
 @app.command()
-def report(sweep_id: SweepId) -> None:
+def report(sweep_id: SweepId, json: JsonOption = False) -> None:
     """Write a sweep's offline page again, from its log.
 
     Also while the sweep is running, or after it was interrupted.
@@ -113,16 +114,25 @@ def report(sweep_id: SweepId) -> None:
     from gatesweep.cli.sweeping import rewrite_report
 
     with answering():
-        print(rewrite_report(sweep_id))
+        page = rewrite_report(sweep_id)
+        if json:
+            print_json({"sweep_id": sweep_id, "report": page})
+        else:
+            print(page)
 
 
 @app.command("list")
-def list_(json: JsonOption = False) -> None:
+def list_(
+    runs: Annotated[
+        bool, typer.Option("--runs", help="The runs of gatesweep run too, from the tracking store: a second or two.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
     """List the sweeps: state, trials, best value."""
     from gatesweep.cli.sweeping import overview
 
     with answering():
-        overview(as_json=json)
+        overview(with_runs=runs, as_json=json)
 
 
 @app.command()
@@ -131,24 +141,30 @@ def validate(
         list[Path], typer.Argument(metavar="FILE", help="Experiments or sweeps, e.g. configs/sweeps/traffic.yaml")
     ],
     set_: SetOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Check files, start nothing."""
     from gatesweep.config.yaml_file import read_mapping
     from gatesweep.runs.experiment import load_experiment
     from gatesweep.sweep.spec import load_spec
 
+    found = []
     with answering():
         for file in files:
-            is_sweep = "experiment" in read_mapping(file)
-            (load_spec if is_sweep else load_experiment)(file, set_ or [])
-            say(f"{file}: a valid {'sweep' if is_sweep else 'experiment'}")
+            kind = "sweep" if "experiment" in read_mapping(file) else "experiment"
+            (load_spec if kind == "sweep" else load_experiment)(file, set_ or [])
+            found.append({"file": file, "kind": kind})
+            if not json:
+                say(f"{file}: a valid {kind}")
+    if json:
+        print_json({"valid": found})
 
 
 @app.command()
 def schema(
     kind: Annotated[Literal["experiment", "sweep"], typer.Argument(help="Which kind of file.")] = "experiment",
 ) -> None:
-    """Print every field of a file: the JSON Schema."""
+    """Print every field of a file: the JSON Schema, one JSON object."""
     import json
 
     from gatesweep.sweep.schema import schema_of

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +15,7 @@ from gatesweep.cli.answer import JsonOption, answering, print_json, say
 
 if TYPE_CHECKING:
     from gatesweep.cells.description import Cell
+    from gatesweep.cells.shown import Shown
 
 app = typer.Typer(no_args_is_help=True, help="Cells: their equations, costs, native code and gradients.")
 
@@ -28,17 +32,18 @@ DEFAULT_CURVES = (("rnn", 1.0), ("gru", 1.0), ("vanilla", 0.0), ("vanilla", 1.0)
 @app.command("list")
 def list_(input_size: InputSize = 64, hidden_size: HiddenSize = 128, json: JsonOption = False) -> None:
     """Show every cell: gates, states, parameters, FLOPs, paper."""
-    from gatesweep.cells.names import NAMES
+    from gatesweep.cells.names import MATRIX_CELLS, NAMES
 
     with answering():
-        facts = [_facts(name, _find(name), input_size, hidden_size) for name in NAMES]
+        cells = [_shown(name, None, input_size, hidden_size) for name in (*NAMES, *MATRIX_CELLS)]
     if json:
-        print_json({"input_size": input_size, "hidden_size": hidden_size, "cells": facts})
+        print_json({"input_size": input_size, "hidden_size": hidden_size, "cells": [_facts(cell) for cell in cells]})
         return
-    rows = [[f["cell"], " ".join(f["gates"]), " ".join(f["states"]), f"{f['parameters']:,}",
-             f"{f['forward_flops']:,}", f"{f['backward_flops']:,}", _short(f["paper"])] for f in facts]
-    _table(["cell", "gates", "states", "parameters", "FLOPs", "backward", "paper"], rows)
-    say(f"for {input_size} inputs and {hidden_size} hidden units; FLOPs of one step of one sequence")
+    rows = [[cell.name, " ".join(cell.gates), " ".join(cell.states), *(f"{count:,}" for count in cell.counts),
+             _short(cell.paper)] for cell in cells]
+    _table(["cell", "gates", "states", "weights", "FLOPs", "back", "paper"], rows, numbers=range(3, 6))
+    say(f"for {input_size} inputs and {hidden_size} hidden units, of mlstm in one head; FLOPs of one step of one"
+        " sequence, forwards and back")
 
 
 @app.command()
@@ -52,31 +57,30 @@ def show(
 ) -> None:
     """Show a cell's equations, drawing and counts.
 
-    Forwards, and backwards as derived; all of it is read off the step that runs, nothing is written by hand.
+    Forwards, and backwards as derived, read off the step that runs; of mlstm, whose state is a matrix, for one head
+    of E units, drawn and worked out for one unit.
     """
-    from gatesweep.cells.drawing import drawing
-    from gatesweep.cells.example import example_text
+    from gatesweep.cells.names import WITH_PEEPHOLES
 
     with answering():
-        cell = _find(name, peepholes)
-    facts = _facts(cell.name, cell, input_size, hidden_size)
-    forward, backward = _equations(cell)
+        cell = _shown(name, peepholes, input_size, hidden_size)
     if json:
-        print_json({**facts, "forward": forward, "backward": backward, "drawing": drawing(cell),
-                    "example": example_text(cell)})  # fmt: skip
+        print_json({**_facts(cell), "forward": cell.forward, "backward": cell.backward, "drawing": cell.drawing,
+                    "example": cell.example})  # fmt: skip
         return
     if example:
-        typer.echo("\n".join(example_text(cell)))
+        typer.echo("\n".join(cell.example))
         return
-    head = f"{cell.name}{' without peepholes' if cell.name == 'peephole' and not cell.peepholes else ''}"
+    bare = " without peepholes" if cell.name in WITH_PEEPHOLES and not cell.peepholes else ""
     parts = {
-        f"{head}: {facts['paper']}": drawing(cell),
-        "forwards": forward,
-        "backwards, from δh' (what the output and the next step ask for):": backward,
-        "summed over steps and sequences": _weights(cell),
+        f"{cell.name}{bare}: {cell.paper}": cell.drawing,
+        "forwards": cell.forward,
+        "backwards, from δh' (what the output and the next step ask for):": cell.backward,
+        "summed over steps and sequences": cell.weights,
         f"with {input_size} inputs and {hidden_size} hidden units": [
-            f"{facts['parameters']:,} parameters",
-            f"{facts['forward_flops']:,} FLOPs forwards, {facts['backward_flops']:,} backwards, a step of a sequence",
+            f"{cell.counts.parameters:,} parameters",
+            f"{cell.counts.forward_flops:,} FLOPs forwards, {cell.counts.backward_flops:,} backwards, a step of a"
+            " sequence",
         ],
     }
     typer.echo("\n\n".join("\n".join([title, "", *(f"    {row}".rstrip() for row in rows)])
@@ -130,9 +134,12 @@ def gradient_flow(
 ) -> None:
     """Measure how gradients fade through time, before training."""
     from gatesweep.cells.flow import gradient_flow as measure
-    from gatesweep.report.gradient_flow import write_figure
+    from gatesweep.report.gradient_flow import check_figure, write_figure
 
     with answering():
+        _check_bias(cell or (), forget_bias or ())
+        if output:
+            check_figure(output)
         asked = [(_find(name).name, bias) for name in cell or () for bias in forget_bias or (1.0,)]
         if not asked:
             cells = dict.fromkeys(name for name, _ in DEFAULT_CURVES)
@@ -153,26 +160,53 @@ def gradient_flow(
             for c, half in zip(curves, halves, strict=True)])
     if output:
         say(f"wrote {output}")
+    strangers = [curve.cell for curve in curves if curve.forget_bias is None]
+    if forget_bias and strangers:
+        say(f"--forget-bias changes nothing in {', '.join(strangers)}: no forget gate")
 
 
-def _find(name: str, peepholes: bool | None = None) -> Cell:
+def _check_bias(cells: Collection[str], biases: Collection[float]) -> None:
+    """Refuse what is no number, and a bias for cells none of which has the gate."""
+    from gatesweep.errors import ConfigError
+
+    for bias in biases:
+        if not math.isfinite(bias):
+            raise ConfigError(f"{bias} is no finite number", place="--forget-bias", hint="for example --forget-bias 1")
+    if cells and biases and not any(_find(name).forget for name in cells):
+        raise ConfigError(f"no forget gate in {', '.join(cells)}", place="--forget-bias",
+                          hint="leave it out, or take a cell that has one, e.g. --cell vanilla")
+
+
+def _shown(name: str, peepholes: bool | None, input_size: int, hidden_size: int) -> Shown:
+    from gatesweep.cells.shown import shown
+
+    with _refusing():
+        return shown(name, peepholes, input_size, hidden_size)
+
+
+def _find(name: str) -> Cell:
     from gatesweep.cells.variants import find
+
+    with _refusing():
+        return find(name)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """What the cells refuse, as the user's mistake."""
+    from gatesweep.cells.names import parted
     from gatesweep.errors import ConfigError
 
     try:
-        return find(name, peepholes)
+        yield
     except ValueError as error:
-        message, _, hint = str(error).partition("\n\nhint: ")
-        raise ConfigError(message, hint=hint or None) from error
+        message, hint = parted(error)
+        raise ConfigError(message, place="cells", hint=hint) from error
 
 
-def _facts(name: str, cell: Cell, input_size: int, hidden_size: int) -> dict[str, Any]:
-    from gatesweep.cells.counts import counts
-    from gatesweep.cells.papers import PAPERS
-
-    found = counts(cell, input_size, hidden_size)
-    return {"cell": name, "gates": list(cell.gates), "states": list(cell.states), "peepholes": list(cell.peepholes),
-            "paper": PAPERS[name], **found._asdict()}
+def _facts(cell: Shown) -> dict[str, Any]:
+    return {"cell": cell.name, "gates": list(cell.gates), "states": list(cell.states),
+            "peepholes": list(cell.peepholes), "paper": cell.paper, **cell.counts._asdict()}
 
 
 def _short(paper: str) -> str:
@@ -181,29 +215,15 @@ def _short(paper: str) -> str:
     return f"{re.split(r'[ ,]', paper)[0]} {year[0] if year else ''}"
 
 
-def _equations(cell: Cell) -> tuple[list[str], list[str]]:
-    from gatesweep.cells.equations import equations
-    from gatesweep.cells.writing import written
-
-    found = equations(cell)
-    forward, backward = ([f"{line.name} {'+=' if line.added else '='} {written(line.value)}" for line in lines]
-                         for lines in found)
-    return forward, backward
-
-
-def _weights(cell: Cell) -> list[str]:
-    """What no single step gives: the gradients of the matrices and biases, products over all steps."""
-    from gatesweep.cells.equations import weight_gradients
-
-    return weight_gradients(cell)
-
-
-def _table(head: list[str], rows: list[list[str]]) -> None:
+def _table(head: list[str], rows: list[list[str]], numbers: Collection[int] = ()) -> None:
+    """A table for people; `numbers`: columns that are set flush right."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*head, box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for k, title in enumerate(head):
+        table.add_column(title, justify="right" if k in numbers else "left")
     for row in rows:
         table.add_row(*row)
     Console().print(table)

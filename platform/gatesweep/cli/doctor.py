@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -190,11 +189,13 @@ def _data() -> Finding:
 
 
 def _compiler() -> Finding:
-    for name in filter(None, (os.environ.get("CC"), "cc", "gcc", "clang")):
-        path = shutil.which(name)
-        if path and (said := _version_line(path)):
-            return Finding("ok", f"{path}: {said}")
-    return Finding("warn", "no C compiler: the cells run on torch alone", "Debian: apt-get install gcc")
+    from gatesweep.cells.compiler import NoCompiler, works
+
+    try:
+        path = works()
+    except NoCompiler as error:
+        return Finding("warn", f"the cells run on torch alone: {error}", "Debian: apt-get install gcc libc6-dev")
+    return Finding("ok", f"{path} compiles what it should: {_version_line(path) or 'of no known version'}")
 
 
 def _version_line(path: str) -> str | None:

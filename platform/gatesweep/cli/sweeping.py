@@ -108,21 +108,45 @@ def rewrite_report(sweep_id: str) -> Path:
     return write_page(ledger, sweep_id, lock, folder)[0]
 
 
-def overview(*, as_json: bool) -> None:
-    """Every sweep's id, age, trials, state and best value, from their logs."""
+def overview(*, with_runs: bool, as_json: bool) -> None:
+    """Every sweep's id, trials, state and best value, from their logs; single runs from the tracking store."""
     from gatesweep import api
     from gatesweep.sweep.overview import sweeps
 
     found = sweeps(api.here())
+    runs = _single_runs() if with_runs else []
     if as_json:
-        print_json({"sweeps": found})
+        print_json({"sweeps": found} | ({"runs": runs} if with_runs else {}))
         return
+    rows = [[row["sweep_id"], row["state"], f"{row['over']}/{row['trials']}", row["metric"], row["best"]]
+            for row in found]
+    _print_table(["sweep", "state", "trials", "metric", "best"], rows,
+                 "no sweeps yet: gatesweep sweep configs/sweeps/traffic.yaml")
+    if with_runs:
+        print()
+        _print_table(["run", "name", "state", "metric", "last"], [list(run.values()) for run in runs],
+                     "no runs yet: gatesweep run configs/experiments/traffic.yaml")
+
+
+def _single_runs() -> list[dict[str, str]]:
+    """A row a run of `gatesweep run`, the newest last, with the last value of the metric that it watches."""
+    from gatesweep import api
+    from gatesweep.track.addresses import KIND
+
+    found = []
+    for run in api.open_store().search({KIND: "run"}):
+        metric = run.params.get("trainer.monitor", "")
+        last = f"{run.metrics[metric]:.5g}" if metric in run.metrics else ""
+        found.append({"run_id": run.run_id, "name": run.name, "state": run.status.lower(), "metric": metric,
+                      "last": last})  # fmt: skip
+    return found
+
+
+def _print_table(head: list[str], rows: list[list[str]], empty: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("sweep", "state", "trials", "metric", "best"):
-        table.add_column(name)
-    for row in found:
-        table.add_row(row["sweep_id"], row["state"], f"{row['over']}/{row['trials']}", row["metric"], row["best"])
-    Console().print(table if found else "no sweeps yet: gatesweep sweep configs/sweeps/traffic.yaml")
+    table = Table(*head, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table if rows else empty)

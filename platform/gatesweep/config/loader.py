@@ -77,13 +77,14 @@ def build(section: type[S], raw: Any, *, place: str) -> S:
 
 
 def explain(section: type[BaseModel], error: ValidationError, place: str) -> ConfigError:
-    """Pydantic's list of errors as one message in the user's words."""
+    """Pydantic's list of errors as one message in the user's words, each with the hint that belongs to it."""
     lines: list[str] = []
     hint = None
     for detail in error.errors():
-        where, text, idea = _in_words(section, detail)
+        if hint:
+            lines[-1] += f"\n\nhint: {hint}\n"
+        where, text, hint = _in_words(section, detail)
         lines.append(f"{place}: {where}{text}" if lines else f"{where}{text}")
-        hint = hint or idea
     return ConfigError("\n".join(lines), place=place, hint=hint)
 
 
@@ -97,6 +98,13 @@ def _in_words(section: type[BaseModel], detail: ErrorDetails) -> tuple[str, str,
     where = f"{'.'.join(path)}: " if path else ""
     if detail["type"] == "missing":
         return "", f"'{'.'.join(path)}' is missing", f"add `{path[-1]}:`"
+    if detail["input"] is None and path:
+        needed = path[-1] not in _fields_at(section, path[:-1], required=False)
+        return where, "has no value", "give it one" + ("" if needed else f", or leave {path[-1]} out")
+    if detail["type"] in ("model_type", "dict_type") and path:
+        known = _fields_at(section, path)
+        hint = f"it has keys of its own: {', '.join(f'{path[-1]}.{key}' for key in known[:3])}, …" if known else None
+        return where, f"is a section of the file, not a value like {detail['input']!r}", hint
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     text = text[0].lower() + text[1:] if text[:1].isupper() and not text[:2].isupper() else text
     value = detail["input"]
@@ -118,12 +126,14 @@ def _is_type_name(part: Any) -> bool:
     )
 
 
-def _fields_at(section: type[BaseModel], path: Sequence[str]) -> list[str]:
+def _fields_at(section: type[BaseModel], path: Sequence[str], *, required: bool = True) -> list[str]:
+    """The keys of the section at `path`; with `required` false those that a file may leave out."""
     kind: Any = section
     for name in path:
         field = getattr(kind, "model_fields", {}).get(name)
         kind = next((k for k in _models_in(field.annotation)), None) if field else None
-    return list(getattr(kind, "model_fields", {}))
+    fields = getattr(kind, "model_fields", {})
+    return [name for name, field in fields.items() if required or not field.is_required()]
 
 
 def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:

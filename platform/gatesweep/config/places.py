@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import ConfigError
+from ..errors import ConfigError, UserError
 
 PIN_FILE = "data.dvc"
 
@@ -42,3 +42,15 @@ def home(root: Path | None = None) -> Path:
     if named:
         return Path(named).expanduser().resolve()
     return (root or find_root() or Path.cwd()).resolve() / ".gatesweep"
+
+
+def check_target(file: Path) -> None:
+    """Refuse a place where no file can be written, before the work whose result it would hold.
+
+    Raises:
+        UserError: it is a folder, or its folder is not there: a mistyped path makes no folders.
+    """
+    if file.is_dir():
+        raise UserError("is a folder", place=str(file), hint="name a file in it")
+    if not file.parent.is_dir():
+        raise UserError("its folder is not there", place=str(file), hint=f"mkdir -p {file.parent}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatesweep.config.places import check_target
 from gatesweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,17 +23,25 @@ TITLE = "Gradient of the last output by the state before it, at initialisation"
 PAGE = "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><body>{svg}</body></html>\n"
 
 
-def write_figure(curves: Sequence[Curve], file: Path) -> None:
-    """Draw the curves into `file`, by its suffix: one of FORMATS.
+def check_figure(file: Path) -> None:
+    """Refuse a file that no figure can be written to, before anything is measured.
 
     Raises:
-        UserError: another suffix, or a folder that is not there.
+        UserError: another suffix than FORMATS has, or no place for a file.
     """
     if file.suffix not in FORMATS:
         raise UserError(f"no figure is written as '{file.suffix}'", place=str(file),
                         hint=f"name it .{', .'.join(suffix[1:] for suffix in FORMATS)}")
-    if not file.parent.is_dir():
-        raise UserError("its folder is not there", place=str(file), hint=f"mkdir -p {file.parent}")
+    check_target(file)
+
+
+def write_figure(curves: Sequence[Curve], file: Path) -> None:
+    """Draw the curves into `file`, by its suffix: one of FORMATS.
+
+    Raises:
+        UserError: another suffix, or no place for a file.
+    """
+    check_figure(file)
     figure = draw(curves)
     if file.suffix != ".html":
         figure.savefig(file, dpi=150)

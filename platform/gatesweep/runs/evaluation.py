@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gatesweep.config.places import check_target
 from gatesweep.errors import ConfigError, DataError
 from gatesweep.runs.build import prepare
 from gatesweep.runs.lookup import checkpoint_of, config_of, find
@@ -65,7 +66,7 @@ def evaluate(
 
     Args:
         data: a file that the run never saw; its numbers are scaled as the training data was.
-        predictions: where to write every forecast beside its truth, as CSV.
+        predictions: where to write every forecast beside its truth, as CSV; its folder is there.
     """
     if split not in SPLITS:
         raise ConfigError(f"'{split}' is no split", place="--split", hint=f"one of: {', '.join(SPLITS)}")
@@ -73,11 +74,12 @@ def evaluate(
         raise DataError(
             "no such file", place=str(data), hint="--data takes a file of the layout that the run was trained on"
         )
+    if predictions is not None:
+        check_target(predictions)
     run_id, task = restore(name, store, say)
     metrics = score(task, split, path=data)
     baseline = baseline_of(task, (split,), data)
     if predictions is not None:
-        predictions.parent.mkdir(parents=True, exist_ok=True)
         task.predictions(split, data).to_csv(predictions, index=False)
     return Evaluation(run_id, split, metrics, baseline, str(predictions) if predictions else None)
 

@@ -105,7 +105,7 @@ def configuration(run_id: str, home: Path) -> ExperimentConfig:
         raise NotFound(
             f"run '{run_id}' has nothing to go on from: it is over, ran elsewhere, or never was",
             place=str(home / "runs"),
-            hint="gatesweep list shows the sweeps; a run's id is 32 hex digits",
+            hint="gatesweep list shows the sweeps, gatesweep list --runs the runs; a run's id is 32 hex digits",
         )
     return experiment_from(json.loads(file.read_text()), place=str(file))
 

@@ -1,8 +1,8 @@
 """MLflow as a projection of a sweep's log: what the log says against what the store has, and writing the difference.
 
-Every write is idempotent: a run is looked up by tag before it is created, timestamps come from the log (the same
-point twice is one row), a run's last status comes after everything else of it, the sweep's own after those of its
-trials. So a first start, a retry after a silent tracker and a restart after a dead driver are one and the same road.
+Every write is idempotent: `binding.py` finds a run before it creates one, timestamps come from the log (the same point
+twice is one row), a run's last status comes after everything else of it, the sweep's own after those of its trials. So
+a first start, a retry after a silent tracker and a restart after a dead driver are one and the same road.
 
     bind -> dress (inputs, artifacts) -> rows, tags and parameters in one batch -> status
 """
@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gatesweep.config.digest import digest
 from gatesweep.track import addresses as names
+from gatesweep.track.binding import Binding, Link
 from gatesweep.track.dress import as_yaml, identity, param_texts, sweep_note
 from gatesweep.track.inputs import Pinned
 from gatesweep.track.lineage import Lock
 from gatesweep.track.records import Record
 from gatesweep.track.shared_view import shared_view
-from gatesweep.track.store import Point, Refused, Store, StoredRun
+from gatesweep.track.store import Point, Refused, Store
 from gatesweep.track.view import PARENT, SweepView, TrialView
 
 REPORT = "report/index.html"
@@ -31,19 +32,6 @@ REPORT = "report/index.html"
 
 TrialConfig = Callable[[Mapping[str, Any], int], Mapping[str, Any]]
 """A trial's whole configuration as plain JSON, from its parameters and its number."""
-
-
-@dataclass
-class _Link:
-    """What the store has acknowledged of one run."""
-
-    run_id: str | None = None
-    doubtful: bool = False
-    """A create was sent and not answered: the run may be there."""
-    dressed: bool = False
-    """Parameters, inputs and artifacts are written."""
-    status: str = "RUNNING"
-    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,15 +56,14 @@ class Projection:
 
     def __init__(self, store: Store, sweep_id: str, name: str, question: str, trial_config: TrialConfig, lock: Lock,
                  datasets: Sequence[Pinned], say: Callable[[str], None]) -> None:
-        self._store, self._sweep_id, self._name, self._question = store, sweep_id, name, question
+        self._store, self._sweep_id, self._question = store, sweep_id, question
         self._trial_config, self._lock, self._datasets, self._say = trial_config, lock, datasets, say
         self._view = SweepView()
-        self._links: dict[str, _Link] = {}
+        self._runs = Binding(store, sweep_id, name, say)
         self._dirty: set[str] = set()
         self._copies: list[Copy] = []
         self._ending: Ending | None = None
         self._refused: set[str] = set()
-        self.experiment_id: str | None = None
         self.recognised = False
         """What the store already had of this sweep has been looked at."""
 
@@ -93,8 +80,12 @@ class Projection:
 
     def run_id(self, name: str) -> str | None:
         """The run of a trial, or of the sweep (`PARENT`); none while it is not bound."""
-        link = self._links.get(name)
-        return link.run_id if link else None
+        return self._runs.run_id(name)
+
+    @property
+    def experiment_id(self) -> str | None:
+        """The MLflow experiment; none until the sweep's own run is bound."""
+        return self._runs.experiment_id
 
     @property
     def unsent(self) -> int:
@@ -110,7 +101,7 @@ class Projection:
         """
         if not self.recognised:
             self.bind_parent()
-            self._recognise()
+            self._dirty -= self._runs.recognise(self._view)
             self.recognised = True
         for name in sorted(self._dirty - {PARENT}):
             self._guarded(name, partial(self._write_trial, self._view.trials[name]))
@@ -136,101 +127,28 @@ class Projection:
                 self._refused.add(name)
                 self._say(f"MLflow refuses values of {name or 'the sweep'}: {error.message}")
 
-    # ---- runs
-
-    def _link(self, name: str) -> _Link:
-        return self._links.setdefault(name, _Link())
-
     def bind_parent(self) -> None:
         """Find or create the sweep's own run.
 
         Raises:
             StoreError: the store does not answer.
         """
-        link = self._link(PARENT)
-        if link.run_id is not None:
-            return
-        self.experiment_id = self.experiment_id or self._store.experiment(self._name)
-        mark = {names.SWEEP_ID: self._sweep_id, names.KIND: "sweep"}
-        self._bind(link, mark, lambda: {**mark, **self._common(), names.NOTE: self._question}, self._sweep_id,
-                   self._view.born_ms, search=True)
-
-    def _bind(self, link: _Link, mark: Mapping[str, str], tags: Callable[[], dict[str, str]], name: str,
-              born_ms: int, *, search: bool) -> None:
-        """Find the run by its tags or create it; after a create without an answer, look again first."""
-        assert self.experiment_id is not None
-        found = self._store.find_run(mark, self.experiment_id) if search or link.doubtful else None
-        if found is None:
-            link.doubtful = True
-            found = self._store.create_run(self.experiment_id, name, tags(), born_ms or int(time.time() * 1000))
-        link.run_id, link.status, link.tags = found.run_id, found.status, dict(found.tags)
-        link.doubtful = False
+        self._runs.bind_parent({**self._common(), names.NOTE: self._question}, self._view.born_ms)
 
     def _common(self) -> dict[str, str]:
         return identity(self._lock, self._datasets)
 
-    def _recognise(self) -> None:
-        """What the store already has of this sweep: bind it, drop the rows that are there, delete doubles."""
-        assert self.experiment_id is not None
-        by_trial: dict[str, list[StoredRun]] = {}
-        for run in self._store.runs_of(self._sweep_id, self.experiment_id):
-            if names.TRIAL_ID in run.tags:
-                by_trial.setdefault(run.tags[names.TRIAL_ID].rpartition("/")[2], []).append(run)
-            elif run.run_id == self.run_id(PARENT):
-                self._view.points = self._missing(run, self._view.points)
-        for name, runs in by_trial.items():
-            trial = self._view.trials.get(name)
-            if trial is None:
-                self._say(f"MLflow has a run of {name}, of which the log knows nothing: left as it is")
-                continue
-            kept = max(runs, key=lambda run: (run.status != "RUNNING", len(run.metrics), -run.started_ms))
-            link = self._link(name)
-            link.run_id, link.status, link.tags = kept.run_id, kept.status, dict(kept.tags)
-            if self._is_whole(trial, kept):
-                trial.points.clear()
-                link.dressed = True
-                self._dirty.discard(name)
-            else:
-                trial.points = self._missing(kept, trial.points)
-        self._delete_doubles()
-
-    def _is_whole(self, trial: TrialView, run: StoredRun) -> bool:
-        """Closed as it should be: the last status is written after everything else."""
-        wanted = {names.OUTCOME: self._view.outcome_of(trial), names.ATTEMPT: str(trial.attempt)}
-        closed = run.status != "RUNNING" and run.status == self._view.status_of(trial)
-        return closed and trial.keys <= run.metrics.keys() and all(run.tags.get(k) == v for k, v in wanted.items())
-
-    def _missing(self, run: StoredRun, points: list[Point]) -> list[Point]:
-        """The rows that the store does not have."""
-        keys = {point.key for point in points} & run.metrics.keys()
-        there = {(row.key, row.step) for key in keys for row in self._store.history(run.run_id, key)}
-        return [point for point in points if (point.key, point.step) not in there]
-
-    def _delete_doubles(self) -> None:
-        """Runs of this sweep that carry a bound run's tags and are not it: creates that arrived after all."""
-        for run in self._store.runs_of(self._sweep_id, self.experiment_id):
-            name = run.tags[names.TRIAL_ID].rpartition("/")[2] if names.TRIAL_ID in run.tags else PARENT
-            bound = self.run_id(name)
-            if run.tags.get(names.KIND) in ("sweep", "trial") and bound not in (None, run.run_id):
-                self._store.delete_run(run.run_id)
-
-    # ---- writing
-
     def _write_trial(self, trial: TrialView) -> None:
-        link = self._link(trial.name)
-        if link.run_id is None:
-            mark = {names.TRIAL_ID: f"{self._sweep_id}/{trial.name}"}
-            self._bind(link, mark, lambda: {**mark, names.SWEEP_ID: self._sweep_id, names.KIND: "trial",
-                                            names.PARENT: str(self.run_id(PARENT)), **self._common(),
-                                            names.CONFIG_DIGEST: self._lock_of(trial).config_digest},
-                       trial.name, trial.born_ms, search=False)
+        link = self._runs.bind_trial(
+            trial.name, lambda: {**self._common(), names.CONFIG_DIGEST: self._lock_of(trial).config_digest},
+            trial.born_ms)
         params = {} if link.dressed else self._dress(trial, link)
         outcome = self._view.outcome_of(trial)
         tags = {names.ATTEMPT: str(trial.attempt), names.OUTCOME: outcome or "", names.REASON: trial.reason or ""}
         self._settle(link, trial.points, tags, params, self._view.status_of(trial), self._view.ended_ms_of(trial))
         link.dressed = True
 
-    def _settle(self, link: _Link, points: list[Point], tags: dict[str, str], params: Mapping[str, str], status: str,
+    def _settle(self, link: Link, points: list[Point], tags: dict[str, str], params: Mapping[str, str], status: str,
                 ended_ms: int) -> None:
         """Reopen if need be; then rows, tags and parameters in one batch; then the closing status, last."""
         run_id = link.run_id
@@ -253,7 +171,7 @@ class Projection:
         seed = config.get("seed")
         return self._lock.with_config(config, {"seed": seed} if isinstance(seed, int) else None)
 
-    def _dress(self, trial: TrialView, link: _Link) -> dict[str, str]:
+    def _dress(self, trial: TrialView, link: Link) -> dict[str, str]:
         """Inputs and artifacts; the parameters to send along with the first values."""
         lock = self._lock_of(trial)
         self._accompany(str(link.run_id), lock, {"config.yaml": as_yaml(lock.config)})
@@ -266,7 +184,7 @@ class Projection:
         self._store.log_inputs(run_id, self._datasets)
 
     def _write_parent(self) -> None:
-        link, view = self._link(PARENT), self._view
+        link, view = self._runs.link(PARENT), self._view
         if not link.dressed:
             self._accompany(str(link.run_id), self._lock, {"sweep.yaml": as_yaml(view.spec)})
             page = shared_view(self._sweep_id, view.spec)
@@ -294,11 +212,10 @@ class Projection:
 
     def _end(self, ending: Ending) -> None:
         """Doubles away, the note, and the sweep's last status."""
-        assert self.experiment_id is not None
-        self._delete_doubles()
+        self._runs.delete_doubles()
         view = self._view
         view.outcome = ending.outcome
         ranked = view.ranked()
         note = sweep_note(self._question, ending.summary, view.objective, ranked, self._pages())
         tags = {names.NOTE: note, names.OUTCOME: ending.outcome}
-        self._settle(self._link(PARENT), view.points, tags, {}, view.status_of(None), view.ended_ms)
+        self._settle(self._runs.link(PARENT), view.points, tags, {}, view.status_of(None), view.ended_ms)

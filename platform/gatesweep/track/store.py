@@ -175,7 +175,8 @@ class Store:
                 return self._stored(client.get_run(run_id))
         except Refused as error:
             raise NotFound(f"no run '{run_id}'", place=vendor.public(self.uri),
-                           hint="`gatesweep list` shows the runs that there are") from error
+                           hint="gatesweep list --runs shows the runs, gatesweep list the sweeps; a trial is called"
+                                " <sweep_id>/t0007, a sweep's best one best:<sweep_id>") from error
 
     def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str], started_ms: int) -> StoredRun:
         """A new run, RUNNING, with its tags from the start."""
