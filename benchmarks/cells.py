@@ -3,7 +3,8 @@ torch.nn.LSTM's in float32.
 
     python benchmarks/cells.py [--quick] [--threads 1 2] [--cells NAME ...] [--backends NAME ...] [--json FILE]
 
-In one run every contender of a shape takes turns (A B C A B C ...), so that what else the machine does hits all alike.
+In one run every contender of a shape takes turns, in another order each round, so that what else the machine does, and
+what the one before left behind, hits all alike.
 With one thread the time is CPU time of the process, with more it is wall time. A number is torch.nn.LSTM's median over
 the contender's: 1.5 is half again as fast. Groups are geometric means over the shapes; the last lines compare with
 other things than nn.LSTM: gru with nn.GRU, sequences at 55 % fill with the same batch padded, vanilla and peephole with
@@ -26,6 +27,7 @@ import json
 import math
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -196,11 +198,11 @@ def measure(shape: Shape, threads: int, who: list[Contender], rounds: int, budge
     for step in steps.values():  # what only a first call does is done
         step()
     times: dict[Contender, list[float]] = {contender: [] for contender in who}
-    end = time.monotonic() + budget_s
+    end, order = time.monotonic() + budget_s, random.Random(1)
     while len(times[who[0]]) < rounds or time.monotonic() < end:
-        for contender, step in steps.items():
+        for contender in order.sample(who, len(who)):  # whose memory and caches one inherits should not matter
             start = clock()
-            step()
+            steps[contender]()
             times[contender].append(clock() - start)
     return [Result(shape, threads, c, statistics.median(t), min(t), max(t), memory[c]) for c, t in times.items()]
 

@@ -271,12 +271,34 @@ def _share(batch: int, run: Callable[[int, int, int], None]) -> None:
     bounds = [batch * part // parts for part in range(parts + 1)]
     if parts == 1:
         run(0, 0, batch)
-        return
-    for done in [_threads(os.getpid()).submit(run, k, bounds[k], bounds[k + 1]) for k in range(parts)]:
-        done.result()
+    elif (openmp := _openmp()) is not None and os.getpid() == _PROCESS:
+        def shares(_: Any) -> None:
+            for k in range(openmp.omp_get_thread_num(), parts, openmp.omp_get_num_threads()):
+                run(k, bounds[k], bounds[k + 1])
+
+        openmp.GOMP_parallel(_SHARES(shares), None, parts, 0)
+    else:
+        for done in [_threads(os.getpid()).submit(run, k, bounds[k], bounds[k + 1]) for k in range(parts)]:
+            done.result()
+
+
+_PROCESS = os.getpid()
+_SHARES = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@lru_cache
+def _openmp() -> ctypes.CDLL | None:
+    """The library whose threads torch's products use: they wait actively, and would get in the way of others."""
+    try:
+        openmp = ctypes.CDLL("libgomp.so.1", mode=getattr(os, "RTLD_NOLOAD", 0))
+    except OSError:  # torch uses another, or none
+        return None
+    openmp.GOMP_parallel.argtypes = [_SHARES, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    openmp.GOMP_parallel.restype = None
+    return openmp
 
 
 @lru_cache
 def _threads(process: int) -> ThreadPoolExecutor:
-    """This process's own: a forked child has no threads."""
+    """This process's own: a forked child has neither these nor OpenMP's."""
     return ThreadPoolExecutor(thread_name_prefix="gatesweep-cells")
