@@ -58,11 +58,11 @@ class _Kept:
         with self._lock:
             while self._returned:
                 self._blocks.append(self._returned.popleft())
+            while sum(map(len, self._blocks)) > KEPT_BYTES:
+                self._blocks.pop(0)
             for k in reversed(range(len(self._blocks))):  # the last given back may still be in a cache
                 if len(self._blocks[k]) == size:
                     return self._blocks.pop(k)
-            while sum(map(len, self._blocks)) > KEPT_BYTES:
-                self._blocks.pop(0)
         return _new(size)
 
     def give_back(self, block: mmap.mmap) -> None:

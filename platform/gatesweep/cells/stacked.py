@@ -9,6 +9,7 @@ Shape suffixes: T time steps, B batch, D inputs, H hidden units (of h, where it 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, overload
 
@@ -24,7 +25,7 @@ from gatesweep.config.loader import build
 from gatesweep.errors import ShapeError
 
 
-class Stacked(nn.Module):
+class Stacked(nn.Module, ABC):
     """What every recurrent layer is. A parameter's name is its role, the layer and the direction: `bias_ih_l1_reverse`.
 
     A subclass registers the parameters, `weight_ih_l0` among them, and says what a layer computes (`_initial`, `_run`).
@@ -90,13 +91,13 @@ class Stacked(nn.Module):
         after = tuple(torch.stack(steps) for steps in zip(*final, strict=True))
         return layout.output(self._dropped(y_TBO, self.num_layers)), layout.state(after)
 
+    @abstractmethod
     def _initial(self, given: Tensor | State | None, B: int, layout: sequences.Layout) -> State:
         """States before the first step, [N, B, …] each."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _run(self, suffix: str, x_TBD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
         """One layer in one direction: its output in the order of x, and its state afterwards."""
-        raise NotImplementedError
 
     def _dropped(self, y_TBO: Tensor, layer: int) -> Tensor:
         """What `layer` reads of y; past the last layer, what the caller reads."""

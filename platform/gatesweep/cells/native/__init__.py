@@ -8,6 +8,7 @@
     layout.py    where things stand in the loops' buffers
     passes.py    one pass forwards, one backwards: the loops with the large products around them
     ops.py       both as operations of torch: autograd, torch.compile
+    threads.py   a batch shared among threads
     tracing.py   what torch.compile takes as given
     unroll.py    the back end: sequences of any length, weights in the form of the loops
 """

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -25,13 +23,11 @@ from gatesweep.cells.description import RECURRENT, Cell
 from gatesweep.cells.expression import Trace, operations, sorted_nodes, trace
 from gatesweep.cells.native.emit import step_functions
 from gatesweep.cells.native.layout import Steps, inner_columns, layout, pairs
+from gatesweep.cells.native.threads import share
 
 TYPES = {torch.float32: ("float", "int32_t", 0), torch.float64: ("double", "int64_t", 1)}
 WIDENED = {torch.bfloat16: torch.float32}
 """Weights of these types are run by the loops of another: states and sums need more digits than they have."""
-
-MIN_ROWS = 4
-"""Sequences below which another thread costs more than it saves."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,7 @@ class Kernel:
     def forward(self, buffers: Buffers) -> None:
         """Fill the states after every step; activations over G."""
         loop = self._described(buffers)
-        _share(buffers.steps.batch, lambda _, first, last: self._forward(ctypes.addressof(loop), first, last))
+        share(buffers.steps.batch, lambda _, first, last: self._forward(ctypes.addressof(loop), first, last))
 
     def backward(self, buffers: Buffers) -> tuple[Tensor, Tensor | None]:
         """Turn G into the adjoints of the pre-activations, `carry` into those of the first states; dp and dgain."""
@@ -192,7 +188,7 @@ class Kernel:
         def run(part: int, first: int, last: int) -> None:
             self._backward(ctypes.addressof(loop), first, last, dp_nPH[part].data_ptr(), dgain_nX[part].data_ptr())
 
-        _share(buffers.steps.batch, run)
+        share(buffers.steps.batch, run)
         return dp_nPH.sum(0), None if buffers.gain_X is None else dgain_nX.sum(0)
 
     def _described(self, x: Buffers) -> ctypes.Structure:
@@ -263,42 +259,3 @@ def _pointer(tensor: Tensor | None) -> int | None:
 
 def _pointers(tensors: Sequence[Tensor]) -> Any:
     return (ctypes.c_void_p * len(tensors))(*(_pointer(tensor) for tensor in tensors))
-
-
-def _share(batch: int, run: Callable[[int, int, int], None]) -> None:
-    """Call `run(part, first, last)` on every share of the batch, in as many threads as torch uses."""
-    parts = max(1, min(torch.get_num_threads(), batch // MIN_ROWS))
-    bounds = [batch * part // parts for part in range(parts + 1)]
-    if parts == 1:
-        run(0, 0, batch)
-    elif (openmp := _openmp()) is not None and os.getpid() == _PROCESS:
-        def shares(_: Any) -> None:
-            for k in range(openmp.omp_get_thread_num(), parts, openmp.omp_get_num_threads()):
-                run(k, bounds[k], bounds[k + 1])
-
-        openmp.GOMP_parallel(_SHARES(shares), None, parts, 0)
-    else:
-        for done in [_threads(os.getpid()).submit(run, k, bounds[k], bounds[k + 1]) for k in range(parts)]:
-            done.result()
-
-
-_PROCESS = os.getpid()
-_SHARES = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-
-
-@lru_cache
-def _openmp() -> ctypes.CDLL | None:
-    """The library whose threads torch's products use: they wait actively, and would get in the way of others."""
-    try:
-        openmp = ctypes.CDLL("libgomp.so.1", mode=getattr(os, "RTLD_NOLOAD", 0))
-    except OSError:  # torch uses another, or none
-        return None
-    openmp.GOMP_parallel.argtypes = [_SHARES, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-    openmp.GOMP_parallel.restype = None
-    return openmp
-
-
-@lru_cache
-def _threads(process: int) -> ThreadPoolExecutor:
-    """This process's own: a forked child has neither these nor OpenMP's."""
-    return ThreadPoolExecutor(thread_name_prefix="gatesweep-cells")
