@@ -4,12 +4,19 @@ GatesweepError                 our fault                                      ex
 ├── UserError                  the user's mistake; nothing was started        exit 2
 │   ├── ConfigError            a file, a key or a value of the configuration
 │   ├── DataError              data missing, altered or unusable
+│   │   ├── NodeDiskError      the node's disk for data is full, read-only or somebody else's
+│   │   └── OriginError        where data come from did not answer; a retry may help
 │   ├── ShapeError             a tensor or window of the wrong size
 │   ├── StoreError             the tracking store: absent, damaged, not answering
+│   ├── ClusterError           a cluster that does not answer, or refuses what was asked
+│   ├── StorageError           shared storage: no rights, no credentials, no room, or no answer
+│   │   └── StorageAway        it does not answer now
 │   ├── LogError               a sweep's log: damaged, locked, or of another sweep
+│   │   └── Fenced             another process has taken the log over: this one must not act any more
 │   ├── NotFound               a run, trial, sweep or checkpoint that is not there
 │   └── ResourceError          more CPUs, GPUs or disk than there are
 ├── TrialFailed                one training cannot go on; the sweep can        (never ends a process)
+│   └── NotFinite              the loss or the watched metric is no number
 └── NegativeVerdict            the work was done and the answer is no         exit 3
 """
 
@@ -53,6 +60,14 @@ class DataError(UserError):
     """Data that is missing, altered or unusable."""
 
 
+class NodeDiskError(DataError):
+    """The folder that a node keeps its data in is full, read-only or somebody else's."""
+
+
+class OriginError(DataError):
+    """Where data come from did not answer, or broke off: the one error of data that a retry may mend."""
+
+
 class ShapeError(UserError):
     """A tensor or a window of the wrong size."""
 
@@ -61,8 +76,24 @@ class StoreError(UserError):
     """The tracking store is absent, damaged or does not answer."""
 
 
+class ClusterError(UserError):
+    """A cluster does not answer, or refuses what was asked of it."""
+
+
+class StorageError(UserError):
+    """Storage that a sweep's folder lies on refuses: no rights, no credentials, no room, no library."""
+
+
+class StorageAway(StorageError):
+    """It does not answer now; asked again, it may."""
+
+
 class LogError(UserError):
     """A sweep's log is damaged, locked by a live driver, or belongs to another sweep."""
+
+
+class Fenced(LogError):
+    """Another process has taken the log over. What was just written is not part of it; nobody may act on it."""
 
 
 class NotFound(UserError):
@@ -75,6 +106,10 @@ class ResourceError(UserError):
 
 class TrialFailed(GatesweepError):
     """One training cannot go on, for a reason that a retry would not change (a NaN loss)."""
+
+
+class NotFinite(TrialFailed):
+    """The loss or the watched metric is no number."""
 
 
 class NegativeVerdict(GatesweepError):

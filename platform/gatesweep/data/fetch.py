@@ -3,6 +3,8 @@
     present   re-hashed; altered bytes are refused, and named          (no import of dvc, no network)
     missing   DVC's cache -> the DVC remote, if one is set -> a rebuild from the package that carries the data
 
+On a worker of a cluster `use(fetcher)` puts another road in the place of these: see `node`.
+
 Whatever the road, the bytes must hash to the pin before the folder gets its name.
 """
 
@@ -40,13 +42,26 @@ class Dataset:
     """Paths relative to the folder."""
 
     road: str = "present"
-    """How it came here: present, cache, remote or source."""
+    """How it came here: present, cache, remote or source; node: fetched into the node's cache just now."""
 
 
 class Fetcher(Protocol):
-    """Whoever can bring a set to this machine. `ensure` is one; on a cluster the object store may be another."""
+    """Whoever can bring data to this machine; `node.NodeCache` is one."""
 
-    def __call__(self, name: str, *, root: Path | None = None, say: Say = ...) -> Dataset: ...
+    def __call__(self, name: str, *, root: Path | None = None, say: Say = ...) -> Dataset:
+        """A set, verified now."""
+
+    def own_file(self, path: str | Path) -> Dataset | None:
+        """A user's own file that is not on this machine; None where nobody offered it."""
+
+
+_fetcher: Fetcher | None = None
+
+
+def use(fetcher: Fetcher | None) -> None:
+    """Let `ensure` and `user_file` ask `fetcher` in this process from now on; None gives them their own roads back."""
+    global _fetcher
+    _fetcher = fetcher
 
 
 def ensure(name: str, *, root: Path | None = None, say: Say = _log.info) -> Dataset:
@@ -60,6 +75,8 @@ def ensure(name: str, *, root: Path | None = None, say: Say = _log.info) -> Data
     Raises:
         DataError: unknown set, altered bytes (the file is named), or no way to fetch it.
     """
+    if _fetcher is not None:
+        return _fetcher(name, root=root, say=say)
     root = root or find_root()
     pin = pins.expected(name, root)
     if not pins.is_present(pin.path):
@@ -95,6 +112,9 @@ def user_file(path: str | Path) -> Dataset:
     """
     place = Path(path).expanduser().resolve()
     if not place.is_file():
+        brought = _fetcher.own_file(path) if _fetcher is not None else None
+        if brought is not None:
+            return brought
         raise DataError("no such file", place=str(path), hint=f"paths count from {Path.cwd()}")
     size_bytes = place.stat().st_size
     if not size_bytes:

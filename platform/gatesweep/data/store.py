@@ -1,6 +1,7 @@
 """DVC's cache and remote: the only module that imports dvc, and only when something has to be fetched or entered.
 
     lay_out(root, pin, folder)   the set's files out of the cache, or out of the remote through the cache
+    remote_address(root)         the default remote, as an address that holds on any machine
     enter(root, pin)             rebuilt bytes into the cache, so that `dvc status data.dvc` is clean
 
 `data.dvc` is read here, never written: the pins of the sets that are not on this machine stay as they are.
@@ -62,6 +63,13 @@ def lay_out(root: Path, pin: Pin, folder: Path, say: Say) -> str | None:
             return "remote"
         say(f"the DVC remote does not hold {pin.name} as pinned")
         return None
+
+
+def remote_address(root: Path) -> str | None:
+    """The address of the default remote, a relative folder made absolute as DVC reads it; None where none is set."""
+    with open_repo(root) as repo:
+        name = repo.config["core"].get("remote")
+        return str(repo.config["remote"][name]["url"]) if name else None
 
 
 def _first_line(error: Exception) -> str:
