@@ -32,7 +32,7 @@ SUPPORT = str(ROOT / "tests" / "support")  # fakes and a toy task, importable he
 sys.path.insert(0, SUPPORT)
 os.environ["PYTHONPATH"] = os.pathsep.join([SUPPORT, *filter(None, [os.environ.get("PYTHONPATH")])])
 
-pytest_plugins = ["chromium_pages"]  # the fixtures `chromium`, `page`, `offline_page`
+pytest_plugins = ["chromium_pages", "object_store"]  # fixtures `chromium`, `page`, `offline_page`; `object_store`, `s3`
 
 # A property is drawn the same way every time, and a busy machine is no failure: pytest-timeout guards against a hang.
 settings.register_profile("gatesweep", deadline=None, derandomize=True, print_blob=True)

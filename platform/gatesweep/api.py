@@ -6,12 +6,15 @@ sweep: driver -> best trial -> test split -> report -> parent run          run, 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatesweep.config.places import find_root, home
+from gatesweep.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_VERDICT
+from gatesweep.track.records import BY_USER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from gatesweep.runs.training import Listener, RunResult
     from gatesweep.sweep.session import Hooks, Opening, Session
     from gatesweep.sweep.spec import SweepSpec
+    from gatesweep.sweep.where import Where
     from gatesweep.tasks.base import TaskModule
     from gatesweep.track.store import Store
 
@@ -34,11 +38,11 @@ def here() -> Path:
     return home(find_root())
 
 
-def open_store(*, must_answer: bool = True) -> Store:
-    """The tracking store of the home folder, or the server that MLFLOW_TRACKING_URI names."""
+def open_store(*, must_answer: bool = True, where: Where | None = None) -> Store:
+    """The tracking store of the home folder, or the server that `where` or MLFLOW_TRACKING_URI names."""
     from gatesweep.track import store
 
-    return store.open_store(here(), must_answer=must_answer)
+    return store.open_store(here(), where.tracking if where else None, must_answer=must_answer)
 
 
 def run(config: Any, *, overrides: Sequence[str] = (), listener: Listener | None = None) -> RunResult:
@@ -130,6 +134,13 @@ class Sweep:
     """MLflow's page that compares the best hundred trials, to go behind the address that serves the store."""
     stopped: str | None = None
 
+    @property
+    def exit_code(self) -> int:
+        """0 done; 130 stopped by the user; 3 paused by the breaker, or without one completed trial."""
+        if self.stopped == BY_USER:
+            return EXIT_INTERRUPTED
+        return EXIT_OK if self.outcomes["completed"] and not self.stopped else EXIT_VERDICT
+
     def trials(self) -> pd.DataFrame:
         """One row a trial: outcome, parameters, metrics at the best epoch."""
         from gatesweep.report.table import trials_frame
@@ -158,13 +169,15 @@ def sweep(
     overrides: Sequence[str] = (),
     hooks: Hooks | None = None,
     watch: Watch | None = None,
+    where: Where | None = None,
 ) -> Sweep:
-    """Search, here, until the budget is spent; then score the best trial once on the test split and write the report.
+    """Search until the budget is spent; then score the best trial once on the test split and write the report.
 
     Args:
         spec: a sweep's file, its sections as a mapping, or a `SweepSpec`.
         sweep_id: by default `<name>-<yyyymmdd>-<6 hex>`; one that is in use is refused.
         watch: a context manager around the trials, for a live table.
+        where: a cluster to run on and storage to keep it in; by default this machine and its home folder.
 
     Raises:
         UserError: before anything was started.
@@ -173,26 +186,59 @@ def sweep(
     from gatesweep.sweep import start
     from gatesweep.sweep.session import Hooks
 
-    spec, hooks = _spec(spec, overrides), hooks or Hooks()
+    spec, hooks, where = _spec(spec, overrides), hooks or Hooks(), _entered(where)
     chosen = sweep_id or start.new_id(spec.name)
-    start.check(spec, chosen, here())
-    return _conduct(spec, lambda: start.start(spec, chosen, open_store, hooks, here()), watch)
+    start.check(spec, chosen, here(), where)
+    return _conduct(
+        spec, lambda: start.start(spec, chosen, lambda: open_store(where=where), hooks, here(), where), watch, where
+    )
 
 
 def resume(
-    sweep_id: str, *, overrides: Sequence[str] = (), hooks: Hooks | None = None, watch: Watch | None = None
+    sweep_id: str,
+    *,
+    overrides: Sequence[str] = (),
+    retry_failed: bool = False,
+    hooks: Hooks | None = None,
+    watch: Watch | None = None,
+    where: Where | None = None,
 ) -> Sweep:
-    """Go on with a sweep from its log, or extend it: `overrides=["budget.trials=40"]`."""
+    """Go on with a sweep from its log, or extend it: `overrides=["budget.trials=40"]`.
+
+    Args:
+        retry_failed: trials that failed are tried again.
+        where: as for `sweep`; the sweep must lie in that storage.
+    """
     from gatesweep.sweep.reopen import glance, reopen
     from gatesweep.sweep.session import Hooks
 
-    hooks = hooks or Hooks()
-    spec, over = glance(sweep_id, overrides, here())
+    hooks, where = hooks or Hooks(), _entered(where)
+    spec, over = glance(sweep_id, overrides, here(), where, retry_failed)
     return _conduct(
         None if over else spec,
-        lambda: reopen(sweep_id, overrides, lambda: open_store(must_answer=False), hooks, here()),
+        lambda: reopen(
+            sweep_id, overrides, lambda: open_store(must_answer=False, where=where), hooks, here(), where, retry_failed
+        ),
         watch,
+        where,
     )
+
+
+def _entered(where: Where | None) -> Where:
+    """This process gets what a cluster's file says: variables, secrets, and data by way of this node's cache."""
+    from gatesweep.sweep.where import Where
+
+    where = where or Where()
+    os.environ.update(where.environment)
+    if where.secrets:
+        from gatesweep.config.secrets import resolve
+
+        resolve(where.secrets)
+    if where.shared and where.data_remote:
+        from gatesweep.sweep.node_data import install, node_folder
+
+        install(where.data_remote, None, Path(where.node_folder) if where.node_folder else node_folder())
+    return where
 
 
 def _spec(spec: Any, overrides: Sequence[str]) -> SweepSpec:
@@ -206,20 +252,28 @@ def _spec(spec: Any, overrides: Sequence[str]) -> SweepSpec:
     return load_spec(Path(spec), overrides)
 
 
-def _conduct(spec: SweepSpec | None, checks: Callable[[], Opening], watch: Watch | None) -> Sweep:
+def _conduct(
+    spec: SweepSpec | None, checks: Callable[[], Opening], watch: Watch | None, where: Where
+) -> Sweep:
     """Check, open, execute, finish. Ray starts beside the checks and is gone before the report is made.
 
     A sweep with nothing left to do (no spec) needs no Ray.
     """
     from gatesweep.sweep import cluster
+    from gatesweep.sweep.reconcile import settle_beside
     from gatesweep.sweep.session import beside
 
     if spec is None:
         return _finished(checks()())
     opened = beside(checks)
-    cpus = spec.budget.concurrent * spec.resources.cpus
-    with cluster.local(cpus, pending=spec.budget.concurrent, warm=True):
+    cpus, at_once = spec.resources.cpus, spec.budget.concurrent
+    with (
+        cluster.joined(where.ray_address, cpus, at_once)
+        if where.ray_address
+        else cluster.local(at_once * cpus, at_once, warm=True)
+    ):
         session = opened()()
+        settle_beside(here(), lambda: open_store(must_answer=False, where=where), where, session.sweep_id)
         try:
             with watch(session) if watch else contextlib.nullcontext():
                 session.execute()

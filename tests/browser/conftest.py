@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from gatesweep.storage import place
 from gatesweep.track.log import read
 
 COMMAND = [sys.executable, "-c", "from gatesweep.cli import main; main()"]
@@ -73,7 +74,7 @@ def swept(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Swept:
         [*COMMAND, "sweep", "configs/sweeps/traffic.yaml", "--id", "seen-by-people", *settings], cwd=root,
         env={**os.environ, "GATESWEEP_HOME": str(home)}, capture_output=True, text=True, timeout=240)  # fmt: skip
     assert done.returncode == 0, f"the sweep that the pages are to show did not run:\n{done.stderr}"
-    log, _ = read(home / "sweeps" / "seen-by-people" / "log.jsonl")
+    log = read(place(home / "sweeps" / "seen-by-people"))
     return Swept(home, "seen-by-people", done.stdout, log)
 
 

@@ -13,7 +13,7 @@ from gatesweep.cli import doctor as room
 from gatesweep.cli.doctor import Finding
 from gatesweep.errors import DataError
 
-ALL = ["Python", "versions", "disk", "CPU", "GPU", "Ray", "store", "DVC", "data", "compiler"]
+ALL = ["Python", "versions", "disk", "CPU", "GPU", "Ray", "store", "runs", "DVC", "data", "compiler"]
 
 
 def call(*arguments: str) -> Result:

@@ -7,6 +7,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from gatesweep.storage import place
+from gatesweep.sweep.failures import Death
 from gatesweep.sweep.ledger import Ledger
 from gatesweep.sweep.spec import SweepSpec, spec_from
 from gatesweep.track.log import SweepLog
@@ -34,7 +36,7 @@ def make_spec(**changes: Any) -> SweepSpec:
 
 def opened(folder: Path, spec: SweepSpec, *, create: bool = True) -> Ledger:
     """A ledger on a fresh or an existing log."""
-    log = SweepLog(folder / "log.jsonl", create=create)
+    log = SweepLog(place(folder), create=create)
     if create:
         log.append(
             {
@@ -47,7 +49,7 @@ def opened(folder: Path, spec: SweepSpec, *, create: bool = True) -> Ledger:
                 "versions": {},
             }
         )
-    return Ledger(log, spec, folder)
+    return Ledger(log, spec)
 
 
 def loss(params: dict[str, Any], epoch: int) -> float:
@@ -98,7 +100,7 @@ def _until_done(ledger: Ledger, rng: random.Random, crash: float, death: float) 
         key = rng.choice(sorted(live))
         params, attempt, epoch = live[key]
         if rng.random() < death:
-            ledger.released(key, "killed")
+            ledger.released(key, Death("crash", "killed"))
             del live[key]
             continue
         live[key][2] = epoch = epoch + 1

@@ -31,7 +31,8 @@ class ToyData(Section):
     """Seconds that every epoch waits."""
 
     trouble: str = "none"
-    """none, nan (above lr .5), raise (in epoch 2 of every attempt), die (the process, once, in epoch 2)."""
+    """none, nan (above lr .5), raise (in epoch 2 of every attempt); die (the process), hang or memory (it has none):
+    once, in epoch 2."""
 
     marks: str = ""
     """A folder where `die` remembers that it has died."""
@@ -59,9 +60,16 @@ class ToyModule(TaskModule):
     def _misbehave(self) -> None:
         if self.config.trouble == "raise":
             raise ValueError("the user's own mistake")
-        if self.config.trouble == "die" and not list(Path(self.config.marks).glob(f"{os.getppid()}-*")):
-            (Path(self.config.marks) / f"{os.getppid()}-{os.getpid()}").touch()
+        if self.config.trouble not in ("die", "hang", "memory"):
+            return
+        if list(Path(self.config.marks).glob(f"{os.getppid()}-*")):
+            return
+        (Path(self.config.marks) / f"{os.getppid()}-{os.getpid()}").touch()
+        if self.config.trouble == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        elif self.config.trouble == "memory":
+            torch.empty(1 << 60)
+        time.sleep(3600)
 
     def on_train_epoch_start(self) -> None:
         time.sleep(self.config.pause_s)

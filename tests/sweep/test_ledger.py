@@ -7,6 +7,8 @@ import pytest
 from fakes import EPOCHS, drive, loss, make_spec, opened
 
 from gatesweep.errors import LogError
+from gatesweep.storage import place
+from gatesweep.sweep.failures import Death
 from gatesweep.sweep.replay import replay
 from gatesweep.track.log import encode, read
 
@@ -38,7 +40,7 @@ def test_one_at_a_time_a_killed_sweep_tells_the_same_story_as_an_unkilled_one(tm
 def test_two_at_a_time_a_replay_of_the_log_gives_the_recorded_proposals_and_decisions(tmp_path: Path, seed: int):
     spec = make_spec(budget={"trials": 10, "concurrent": 2}, failure={"retries": 99})
     records, _ = drive(tmp_path, spec, random.Random(seed), crash=0.1, death=0.03)
-    compared, differences = replay(tmp_path / "log.jsonl")
+    compared, differences = replay(place(tmp_path))
     assert differences == []
     assert compared == sum(r["event"] in ("new", "result") for r in records)
 
@@ -110,7 +112,7 @@ def test_a_log_that_this_version_would_have_written_otherwise_is_refused(tmp_pat
 def test_a_late_report_of_an_earlier_attempt_changes_nothing(tmp_path: Path):
     ledger = opened(tmp_path, make_spec())
     given = ledger.next("a")
-    ledger.released("a", "killed")
+    ledger.released("a", Death("crash", "killed"))
     again = ledger.next("b")
     assert again.trial is given.trial
     before = len(ledger.log.records)
@@ -125,11 +127,11 @@ def test_retries_are_counted_and_a_hopeless_failure_is_not_tried_again(tmp_path:
     ledger = opened(tmp_path, make_spec(failure={"retries": 2}, budget={"trials": 2}))
     for key in "abc":
         assert ledger.next(key).trial.name == "t0000"
-        ledger.released(key, "killed")
+        ledger.released(key, Death("crash", "killed"))
     assert ledger.trials["t0000"].outcome == "failed"
     assert ledger.trials["t0000"].deaths == 3
     assert ledger.next("d").trial.name == "t0001"
-    ledger.failed("d", "the loss is nan", retry=False)
+    ledger.failed("d", Death("nan", "the loss is nan"))
     ledger.released("d")
     assert (ledger.trials["t0001"].outcome, ledger.trials["t0001"].reason) == ("failed", "the loss is nan")
     assert ledger.finished
@@ -139,7 +141,7 @@ def test_the_breaker_pauses_the_sweep_and_resume_goes_on(tmp_path: Path):
     ledger = opened(tmp_path, make_spec(budget={"trials": 12, "concurrent": 1}))
     for key in map(str, range(4)):
         ledger.next(key)
-        ledger.failed(key, "the loss is nan", retry=False)
+        ledger.failed(key, Death("nan", "the loss is nan"))
         ledger.released(key)
     assert ledger.stopped is not None
     assert "4 of 4" in ledger.stopped
@@ -163,7 +165,7 @@ def test_an_extended_budget_adds_trials_and_leaves_the_old_ones_alone(tmp_path: 
     after = _continue(tmp_path, spec)
     assert after[: len(before)] == before
     assert [r["trial"] for r in after if r["event"] == "new"] == [f"t{n:04d}" for n in range(6)]
-    assert replay(tmp_path / "log.jsonl")[1] == []
+    assert replay(place(tmp_path))[1] == []
 
 
 def test_a_stopped_sweep_keeps_its_open_trials_and_starts_them_first(tmp_path: Path):
@@ -193,7 +195,8 @@ def test_the_best_trial_is_the_best_epoch_of_any_that_did_not_fail(tmp_path: Pat
     }
     assert ledger.ranked()[0].name == min(values, key=values.get)
     assert ledger.ranked()[0].epoch <= EPOCHS
-    assert read(tmp_path / "log.jsonl")[0] == records
+    assert read(place(tmp_path)) == ledger.log.records
+    assert ledger.log.records[: len(records)] == records
 
 
 def _dir(base: Path, name: str) -> Path:

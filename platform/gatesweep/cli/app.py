@@ -34,6 +34,26 @@ RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run id, a trial id (traffic-20261123-ab12cd/t0007), or best:<sweep id>")
 ]
 SweepId = Annotated[str, typer.Argument(metavar="SWEEP_ID", help="A sweep id, e.g. traffic-20261123-ab12cd")]
+Cluster = Annotated[
+    Path,
+    typer.Option(
+        "--cluster", metavar="CLUSTER", help="A cluster's file, e.g. configs/clusters/ray.yaml", show_default=False
+    ),
+]
+OtherCluster = Annotated[
+    Path | None,
+    typer.Option(
+        "--cluster",
+        metavar="CLUSTER",
+        help="The cluster's file, e.g. configs/clusters/ray.yaml: for a sweep that was submitted from another machine,"
+        " or whose cluster has a new address. By default the one that is remembered.",
+    ),
+]
+NewId = Annotated[
+    str | None,
+    typer.Option("--id", help="The sweep's id, e.g. traffic-night-2; by default <name>-<yyyymmdd>-<6 hex>."),
+]
+OneTrial = Annotated[str | None, typer.Option("--trial", help="One trial alone, e.g. t0007.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -48,11 +68,27 @@ def _root(
 
 
 @app.command()
-def run(experiment: Experiment, set_: SetOption = None, json: JsonOption = False) -> None:
-    """Train one model, score it, record it in MLflow."""
-    from gatesweep.cli.training import train
+def run(
+    experiment: Experiment,
+    set_: SetOption = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(metavar="CLUSTER", help="Train there instead of here, e.g. configs/clusters/ray.yaml"),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Train one model, score it, record it in MLflow.
 
+    With --cluster it is submitted as a sweep of one trial, and followed by that sweep's id.
+    """
     with answering():
+        if cluster is not None:
+            from gatesweep.cli.launching import submit_run
+
+            submit_run(experiment, set_ or [], cluster, as_json=json)
+            return
+        from gatesweep.cli.training import train
+
         train(experiment, set_ or [], as_json=json)
 
 
@@ -61,9 +97,7 @@ def sweep(
     spec: SweepFile,
     set_: SweepSetOption = None,
     json: JsonOption = False,
-    id_: Annotated[
-        str | None, typer.Option("--id", help="The sweep's id; by default <name>-<yyyymmdd>-<6 hex>.")
-    ] = None,
+    id_: NewId = None,
 ) -> None:
     """Search for the best configuration, here."""
     from gatesweep.cli.sweeping import search
@@ -72,19 +106,116 @@ def sweep(
 
 
 @app.command()
+def submit(
+    spec: SweepFile, cluster: Cluster, set_: SweepSetOption = None, id_: NewId = None, json: JsonOption = False
+) -> None:
+    """Hand a sweep to a cluster, and return at once.
+
+    The project travels along: what git tracks, and untracked files that it does not ignore; no data, no secrets. The
+    sweep goes on without this machine.
+    """
+    from gatesweep.cli.launching import submit_sweep
+
+    with answering():
+        submit_sweep(spec, set_ or [], cluster, id_, as_json=json)
+
+
+@app.command()
+def status(
+    sweep_id: SweepId,
+    watch: Annotated[bool, typer.Option("--watch", help="Draw it again every two seconds until it ends.")] = False,
+    cluster: OtherCluster = None,
+    json: JsonOption = False,
+) -> None:
+    """Show how a sweep is: its trials, the best, what failed.
+
+    Read from the sweep's log where it lies; where this machine does not see that, from the tracking server.
+    """
+    from gatesweep.cli.following import show_status
+
+    with answering():
+        show_status(sweep_id, cluster, watch=watch, as_json=json)
+
+
+@app.command()
+def logs(
+    sweep_id: SweepId,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until it ends.")] = False,
+    trial: OneTrial = None,
+    cluster: OtherCluster = None,
+    json: JsonOption = False,
+) -> None:
+    """Print what a sweep's driver says, or a trial."""
+    from gatesweep.cli.launching import show_logs
+
+    with answering():
+        show_logs(sweep_id, trial, cluster, follow=follow, as_json=json)
+
+
+@app.command()
+def stop(
+    sweep_id: SweepId,
+    drain: Annotated[bool, typer.Option("--drain", help="Train what runs to its end, start nothing new.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="At once; epochs in the making are lost.")] = False,
+    trial: OneTrial = None,
+    cluster: OtherCluster = None,
+    json: JsonOption = False,
+) -> None:
+    """Stop a sweep, or one of its trials, after the epoch that runs.
+
+    A sweep that was stopped can be resumed: gatesweep resume traffic-20261123-ab12cd
+    """
+    from gatesweep.cli.launching import end
+
+    with answering():
+        end(sweep_id, trial, cluster, drain=drain, now=now, as_json=json)
+
+
+@app.command()
 def resume(
     id_: Annotated[str, typer.Argument(metavar="ID", help="A sweep id, e.g. traffic-20261123-ab12cd, or a run id.")],
     set_: ResumeSetOption = None,
+    cluster: OtherCluster = None,
     json: JsonOption = False,
 ) -> None:
     """Go on with a sweep or a run, or extend a sweep.
 
-    After an interruption or a crash, `resume ID` does what is left. A sweep that is over gets more trials by
-    `resume ID --set budget.trials=40`.
+    After an interruption or a crash, `resume ID` does what is left, where the sweep was submitted to or here. A sweep
+    that is over gets more trials by `resume ID --set budget.trials=40`.
     """
+    _again(id_, set_ or [], cluster, retry_failed=False, as_json=json)
+
+
+@app.command()
+def retry(
+    sweep_id: SweepId,
+    failed: Annotated[bool, typer.Option("--failed", help="Every trial that failed.")] = False,
+    cluster: OtherCluster = None,
+    json: JsonOption = False,
+) -> None:
+    """Try a sweep's failed trials again: gatesweep retry ID --failed.
+
+    They go on from their last checkpoint, where the sweep was submitted to or here.
+    """
+    from gatesweep.errors import ConfigError
+
+    with answering():
+        if not failed:
+            raise ConfigError("say which trials", place="retry", hint=f"gatesweep retry {sweep_id} --failed")
+    _again(sweep_id, [], cluster, retry_failed=True, as_json=json)
+
+
+def _again(name: str, set_: list[str], cluster: Path | None, *, retry_failed: bool, as_json: bool) -> None:
+    """Where it was submitted to, or here."""
+    from gatesweep.cli.launching import send_again, sent_elsewhere
     from gatesweep.cli.sweeping import go_on
 
-    go_on(id_, set_ or [], as_json=json)
+    with answering():
+        followed = sent_elsewhere(name, cluster)
+        if followed is not None:
+            send_again(followed, set_, retry_failed=retry_failed, as_json=as_json)
+            return
+    go_on(name, set_, retry_failed=retry_failed, as_json=as_json)
 
 
 @app.command()
@@ -128,7 +259,7 @@ def list_(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """List the sweeps: state, trials, best value."""
+    """List the sweeps: state, trials, best value, cluster."""
     from gatesweep.cli.sweeping import overview
 
     with answering():
@@ -136,23 +267,52 @@ def list_(
 
 
 @app.command()
+def clean(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SWEEP_ID", help="Sweeps, e.g. traffic-20261123-ab12cd; by default every finished one."),
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Only sweeps that ended so long ago, e.g. 30d or 12h.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, delete nothing.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="The log and the report too; MLflow's runs stay.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Sweeps that are not finished too.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Delete what finished sweeps left: checkpoints, temporary files.
+
+    Without ids also the temporary folders of killed processes. The report stays, unless --all. A sweep that may still
+    be resumed is left alone, unless --force.
+    """
+    from gatesweep.cli.launching import tidy
+
+    with answering():
+        tidy(ids or [], older_than, dry_run=dry_run, everything=everything, force=force, as_json=json)
+
+
+@app.command()
 def validate(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Experiments or sweeps, e.g. configs/sweeps/traffic.yaml")
+        list[Path],
+        typer.Argument(metavar="FILE", help="Experiments, sweeps or clusters, e.g. configs/sweeps/traffic.yaml"),
     ],
     set_: SetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check files, start nothing."""
     from gatesweep.config.yaml_file import read_mapping
+    from gatesweep.launch.config import load_cluster
     from gatesweep.runs.experiment import load_experiment
     from gatesweep.sweep.spec import load_spec
 
+    loaders = {"sweep": load_spec, "cluster": load_cluster, "experiment": load_experiment}
     found = []
     with answering():
         for file in files:
-            kind = "sweep" if "experiment" in read_mapping(file) else "experiment"
-            (load_spec if kind == "sweep" else load_experiment)(file, set_ or [])
+            keys = read_mapping(file)
+            kind = "sweep" if "experiment" in keys else "cluster" if "kind" in keys else "experiment"
+            loaders[kind](file, set_ or [])
             found.append({"file": file, "kind": kind})
             if not json:
                 say(f"{file}: a valid {kind}")
@@ -162,15 +322,18 @@ def validate(
 
 @app.command()
 def schema(
-    kind: Annotated[Literal["experiment", "sweep"], typer.Argument(help="Which kind of file.")] = "experiment",
+    kind: Annotated[
+        Literal["experiment", "sweep", "cluster"], typer.Argument(help="Which kind of file.")
+    ] = "experiment",
 ) -> None:
     """Print every field of a file: the JSON Schema, one JSON object."""
     import json
 
+    from gatesweep.launch.config import schema_of_clusters
     from gatesweep.sweep.schema import schema_of
 
     with answering():
-        print(json.dumps(schema_of(kind), indent=1))
+        print(json.dumps(schema_of_clusters() if kind == "cluster" else schema_of(kind), indent=1))
 
 
 app.command()(ui)

@@ -48,12 +48,18 @@ class Line:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
-def doctor(as_json: Json = False) -> None:
+Fix = Annotated[bool, typer.Option("--fix", help="Set the tracking store right where runs died or were not sent.")]
+
+
+def doctor(as_json: Json = False, fix: Fix = False) -> None:
     """Check this machine, and say what to do.
 
-    Python, versions against the lock, disk, processors, Ray, the store, DVC, the data, a compiler. Exit code 3 if
-    something is broken.
+    Python, versions against the lock, disk, processors, Ray, the store, its runs, DVC, the data, a compiler. Exit code
+    3 if something is broken. With --fix, runs that a dead process left RUNNING are closed, and values that the
+    tracking store did not take are sent.
     """
+    if fix:
+        _mend()
     lines = list(examine())
     failed = any(line.level == "fail" for line in lines)
     if as_json:
@@ -164,6 +170,53 @@ def _store() -> Finding:
     return Finding(level, found, remedy)
 
 
+def _runs() -> Finding:
+    """Whether the store says what the logs say; only logs are read here."""
+    from gatesweep.launch.mend import stale_there
+    from gatesweep.runs.stale import stale_runs
+    from gatesweep.sweep.reconcile import stale
+
+    dead = [f"{found.sweep_id} ({found.why})" for found in [*stale(home()), *stale_there(home())]]
+    dead += [f"run {run_id} (its process died)" for run_id in _open_runs(stale_runs(home()))]
+    if dead:
+        return Finding("warn", f"not right in the tracking store: {', '.join(dead)}", "gatesweep doctor --fix")
+    return Finding("ok", "every sweep and run is in the tracking store as its log says")
+
+
+def _open_runs(ids: list[str]) -> list[str]:
+    """Those that the store still calls RUNNING."""
+    if not ids:
+        return []
+    from gatesweep import api
+    from gatesweep.errors import NotFound
+
+    store, found = api.open_store(), []
+    for run_id in ids:
+        try:
+            found += [run_id] if store.get_run(run_id).status == "RUNNING" else []
+        except NotFound:
+            continue
+    return found
+
+
+def _mend() -> None:
+    """Close what died, send what was not sent; said line by line."""
+    from gatesweep import api
+    from gatesweep.cli.answer import answering, say
+    from gatesweep.launch.mend import mend
+    from gatesweep.runs.stale import close_run, stale_runs
+    from gatesweep.sweep.reconcile import settle_all
+
+    with answering():
+        store = api.open_store()
+        there = mend(home(), lambda where: api.open_store(where=where), say)
+        for sweep_id in [*settle_all(home(), lambda: store, say), *there]:
+            say(f"{sweep_id}: the tracking store says what its log says")
+        for run_id in stale_runs(home()):
+            if close_run(store, run_id):
+                say(f"run {run_id}: closed; gatesweep resume {run_id} goes on with it")
+
+
 def _remote() -> Finding:
     root = find_root()
     if root is None:
@@ -215,6 +268,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "GPU": _gpu,
     "Ray": _ray,
     "store": _store,
+    "runs": _runs,
     "DVC": _remote,
     "data": _data,
     "compiler": _compiler,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gatesweep.cli.answer import answering, libraries_on_stderr, print_json, say
-from gatesweep.errors import EXIT_VERDICT
 
 if TYPE_CHECKING:
     from gatesweep.api import Sweep
@@ -31,19 +30,19 @@ def search(spec: Path, overrides: list[str], *, sweep_id: str | None, as_json: b
     _conduct(conduct, as_json)
 
 
-def go_on(name: str, overrides: list[str], *, as_json: bool) -> None:
+def go_on(name: str, overrides: list[str], *, as_json: bool, retry_failed: bool = False) -> None:
     """A sweep or a run, whichever the id names."""
     with answering():
         from gatesweep import api
         from gatesweep.cli.training import resume_run
 
         is_sweep = (api.here() / "sweeps" / name).is_dir() or "-" in name
-        if not is_sweep:
+        if not is_sweep and not retry_failed:
             resume_run(name, overrides, as_json=as_json)
             return
 
     def conduct(hooks: Any, watch: Any) -> Sweep:
-        return api.resume(name, overrides=overrides, hooks=hooks, watch=watch)
+        return api.resume(name, overrides=overrides, retry_failed=retry_failed, hooks=hooks, watch=watch)
 
     _conduct(conduct, as_json)
 
@@ -73,10 +72,10 @@ def _conduct(conduct: Callable[[Any, Any], Sweep], as_json: bool) -> None:
             print_json(ended.as_dict())
         else:
             _summary(ended)
-        if ended.stopped or not ended.outcomes["completed"]:
-            if ended.stopped:
-                say(f"paused by {ended.stopped}; go on with: gatesweep resume {ended.sweep_id}")
-            raise typer.Exit(EXIT_VERDICT)
+        if ended.stopped:
+            say(f"stopped by {ended.stopped}; go on with: gatesweep resume {ended.sweep_id}")
+        if ended.exit_code:
+            raise typer.Exit(ended.exit_code)
 
 
 def _summary(ended: Sweep) -> None:
@@ -102,10 +101,11 @@ def rewrite_report(sweep_id: str) -> Path:
     from gatesweep import api
     from gatesweep.sweep.page import write_page
     from gatesweep.sweep.reopen import peek
+    from gatesweep.sweep.session import working_copy
 
-    ledger, folder = peek(sweep_id, api.here())
-    lock = json.loads((folder / "lock.json").read_text())
-    return write_page(ledger, sweep_id, lock, folder)[0]
+    ledger, at = peek(sweep_id, api.here())
+    lock = json.loads(at.read("lock.json"))
+    return write_page(ledger, sweep_id, lock, working_copy(at, sweep_id, api.here()))[0]
 
 
 def overview(*, with_runs: bool, as_json: bool) -> None:
@@ -113,19 +113,31 @@ def overview(*, with_runs: bool, as_json: bool) -> None:
     from gatesweep import api
     from gatesweep.sweep.overview import sweeps
 
-    found = sweeps(api.here())
+    found: list[dict[str, Any]] = [{**row, "cluster": ""} for row in sweeps(api.here())]
+    found = _with_clusters(found, api.here())
     runs = _single_runs() if with_runs else []
     if as_json:
         print_json({"sweeps": found} | ({"runs": runs} if with_runs else {}))
         return
-    rows = [[row["sweep_id"], row["state"], f"{row['over']}/{row['trials']}", row["metric"], row["best"]]
-            for row in found]
-    _print_table(["sweep", "state", "trials", "metric", "best"], rows,
+    rows = [[row["sweep_id"], row["state"], f"{row['over']}/{row['trials']}", row["metric"], row["best"],
+             row["cluster"]] for row in found]
+    _print_table(["sweep", "state", "trials", "metric", "best", "cluster"], rows,
                  "no sweeps yet: gatesweep sweep configs/sweeps/traffic.yaml")
     if with_runs:
         print()
         _print_table(["run", "name", "state", "metric", "last"], [list(run.values()) for run in runs],
                      "no runs yet: gatesweep run configs/experiments/traffic.yaml")
+
+
+def _with_clusters(found: list[dict[str, Any]], home: Path) -> list[dict[str, Any]]:
+    """The sweeps of this home, and those that were submitted from here and lie elsewhere."""
+    from gatesweep.cli.following import cluster_rows
+    from gatesweep.launch.submitted import recall
+
+    for row in found:
+        sent = recall(row["sweep_id"], home)
+        row["cluster"] = sent.cluster.name if sent else ""
+    return [*found, *cluster_rows(home, {row["sweep_id"] for row in found})]
 
 
 def _single_runs() -> list[dict[str, str]]:

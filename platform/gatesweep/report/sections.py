@@ -5,6 +5,7 @@ Every text of the user is escaped here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from gatesweep.report.answer import Comparison, Failure, again, answer, comparisons, failures, percent
@@ -124,9 +125,23 @@ def table_section(view: SweepView) -> str:
 
 
 def failure_section(view: SweepView) -> str:
-    """Failed trials by reason; nothing where none failed."""
-    found = failures(view)
-    return section("failures", "Failures by reason", "".join(map(_failure, found))) if found else ""
+    """Failed trials by reason, and every attempt that died by its class; nothing where there are neither."""
+    parts = "".join(map(_failure, failures(view))) + _deaths(view)
+    return section("failures", "Failures by reason", parts) if parts else ""
+
+
+def _deaths(view: SweepView) -> str:
+    """How many attempts died of what, where, and what followed."""
+    if not view.deaths:
+        return ""
+    counted = Counter((death.kind, death.host, death.then) for death in view.deaths)
+    rows = "".join(
+        f'<tr><td>{escape(kind)}</td><td>{escape(host or "—")}</td><td>{escape(then)}</td>'
+        f'<td class="n">{count:,}</td></tr>'
+        for (kind, host, then), count in counted.most_common()
+    )
+    head = '<tr><th>attempts died of</th><th>host</th><th>then</th><th class="n">times</th></tr>'
+    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def _failure(failure: Failure) -> str:

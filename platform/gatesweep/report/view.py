@@ -62,6 +62,23 @@ class TrialView:
 
 
 @dataclass(frozen=True, slots=True)
+class DeathView:
+    """One attempt that died, whatever followed.
+
+    Args:
+        trial: `t0007`.
+        kind: why, in words: `out of memory`.
+        then: what followed, in words: `tried again`.
+        host: where, if that is known.
+    """
+
+    trial: str
+    kind: str
+    then: str
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SweepView:
     """One sweep, finished or not.
 
@@ -96,6 +113,7 @@ class SweepView:
     test: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    deaths: Sequence[DeathView] = ()
     experiment: str | None = None
 
     @property

@@ -25,6 +25,7 @@ from gatesweep.runs.experiment import ExperimentConfig, experiment_from
 from gatesweep.runs.lookup import KEPT
 from gatesweep.runs.retention import Retention, kept
 from gatesweep.runs.scoring import Scored, score_best
+from gatesweep.runs.stale import hold
 from gatesweep.tasks.base import Task
 from gatesweep.track.lineage import collect
 from gatesweep.track.recorder import MlflowRecorder, start_run
@@ -137,6 +138,7 @@ def _train(
 ) -> RunResult:
     recorder: Recorder = MlflowRecorder(store, run_id)
     folder, started = store.home / "runs" / run_id, time.perf_counter()
+    hold(folder)
     retention = Retention(config.trainer, config.keep)
     for report, timestamp_ms in seen:
         retention.offer(report)

@@ -1,4 +1,8 @@
-"""A Ray cluster of this machine's own, for one sweep: started here, never joined, always shut down."""
+"""Ray for one sweep: a cluster of this machine's own, started here and always shut down; or one that is joined.
+
+Both speak only to who knows the token (RAY_AUTH_MODE=token): that of RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, else, for
+a cluster of this machine's own, one that is made for it and never written down.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,29 @@ import contextlib
 import gc
 import logging
 import os
+import secrets
 import shutil
 import signal
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from gatesweep.errors import ResourceError
 
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_OWN_TOKEN = secrets.token_hex(32)
+"""Of every cluster that this process starts."""
+JOIN_S = 60.0
+"""How long a cluster may take until it has a node that is large enough for a trial."""
+
 ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshots are of no use to us
@@ -34,6 +48,20 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
     "MALLOC_TOP_PAD_": "268435456",
 }
+
+WORKERS = (
+    "RAY_USAGE_STATS_ENABLED",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS",
+    "RAY_AIR_NEW_OUTPUT",
+    "RAY_CHDIR_TO_TRIAL_DIR",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",
+    "PL_DISABLE_FORK",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+)
+"""Those of them that a worker on another host must have too."""
 
 WARM = "gatesweep.sweep.warm"
 
@@ -68,10 +96,12 @@ def local(cpus: int, pending: int = 1, *, warm: bool = False) -> Iterator[Path]:
         pending: trials that may wait for their process at once.
         warm: the workers import what a trial needs as soon as they start, while the driver is busy with its checks.
     """
-    os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pending))
+    _set_environment(pending)
+    if not any(os.environ.get(name) for name in TOKENS):
+        os.environ[TOKENS[0]] = _OWN_TOKEN
     import ray
 
+    read_token_again()
     # socket paths end at 107 bytes, so the folder's own path is short
     base = Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())
     _remove_orphans(base)
@@ -96,6 +126,78 @@ def local(cpus: int, pending: int = 1, *, warm: bool = False) -> Iterator[Path]:
     finally:
         _shut_down()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def joined(address: str, cpus: float, pending: int = 1) -> Iterator[None]:
+    """A running cluster, joined by this process as a driver and left afterwards.
+
+    Args:
+        address: of its head, or `auto` within one of its jobs.
+        cpus: what one trial wants.
+
+    Raises:
+        ResourceError: no node has as much; it does not let us in.
+    """
+    _set_environment(pending)
+    if os.environ.get(TOKENS[0]) == _OWN_TOKEN:
+        del os.environ[TOKENS[0]]
+    import ray
+
+    read_token_again()
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    on_term = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {name: os.environ[name] for name in WORKERS}},
+        )
+    except (ConnectionError, RuntimeError) as error:
+        raise ResourceError(
+            f"cannot join the Ray cluster: {str(error).strip().splitlines()[0]}",
+            place=address,
+            hint="is it running, of the same Ray version, and is RAY_AUTH_TOKEN_PATH the file of its token?",
+        ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_term)
+    try:
+        _wait_for_a_node(ray, address, cpus)
+        with _one_environment():
+            yield
+    finally:
+        _shut_down()
+
+
+def read_token_again() -> None:
+    """Ray keeps the first mode and token that its process has read; what the environment says now is what counts."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _wait_for_a_node(ray: Any, address: str, cpus: float) -> None:
+    """Workers may join a little after their head."""
+    deadline_s = time.monotonic() + JOIN_S
+    while True:
+        sizes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
+        if max(sizes, default=0.0) >= cpus:
+            return
+        if time.monotonic() > deadline_s:
+            raise ResourceError(
+                f"resources.cpus: one trial asks for {cpus:g} CPUs and the largest node has {max(sizes, default=0):g}",
+                place=address,
+                hint="set resources.cpus lower, or start larger workers",
+            )
+        time.sleep(1.0)
+
+
+def _set_environment(pending: int) -> None:
+    """What Ray and Tune read, where the user has not said otherwise. Before the first `import ray`."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pending))
 
 
 def _shut_down() -> None:

@@ -13,9 +13,9 @@ from typing import Any
 from gatesweep.runs.build import prepare
 from gatesweep.runs.lookup import KEPT
 from gatesweep.runs.scoring import score_best
-from gatesweep.sweep.ledger import Trial
 from gatesweep.sweep.page import write_page
 from gatesweep.sweep.session import Session
+from gatesweep.sweep.trial import Trial
 from gatesweep.track.addresses import compare_address
 from gatesweep.track.records import Record
 
@@ -30,12 +30,14 @@ def finish(session: Session) -> dict[str, Any]:
         if over and not _is_done(ledger.log.records):
             ledger.note({"event": "done", "outcomes": ledger.outcomes()})
         page, view = write_page(ledger, session.sweep_id, session.lock.as_dict(), session.folder)
+        session.share("report")
         session.projector.log_artifacts(None, page.parent, "report")
         outcome = ("completed" if ranked else "failed") if over else "stopped"
         session.projector.finish(outcome, _answer(session, ranked[0], best) if best else "")
     finally:
         unsent = session.close()
     if over and not unsent:
+        session.place.delete("trials")
         shutil.rmtree(session.folder / "trials", ignore_errors=True)
     experiment_id, projector = session.projector.experiment_id or "", session.projector
     runs = [run_id for trial in ranked if (run_id := projector.run_id(trial.name))]
@@ -63,7 +65,7 @@ def _score(session: Session, trial: Trial) -> Record:
     epoch = trial.best_epoch(objective.metric, objective.mode)
     assert epoch is not None, "a ranked trial has a best epoch"
     task, _ = prepare(config, data_md5=session.data_md5)
-    scored = score_best(task, config, Path(trial.checkpoints[epoch]), trial.metrics[epoch])
+    scored = score_best(task, config, session.checkpoint(trial.checkpoints[epoch]), trial.metrics[epoch])
     session.projector.log_artifacts(trial.name, scored.save_figures(session.folder / "figures"), "figures")
     test = {name: value for name, value in scored.metrics.items() if name.startswith("test/")}
     session.ledger.note({"event": "best", "trial": trial.name, "test": test, "baseline": scored.baseline})
@@ -77,9 +79,8 @@ def _keep(session: Session, ranked: list[Trial]) -> None:
         epoch = trial.best_epoch(objective.metric, objective.mode)
         choices: dict[str, list[int]] = {"best": [epoch or 0], "last": [trial.epoch], "all": sorted(trial.checkpoints)}
         wanted = choices[keep.checkpoints]
-        there = [
-            Path(trial.checkpoints[e]) for e in wanted if e in trial.checkpoints and Path(trial.checkpoints[e]).is_dir()
-        ]
+        found = [session.checkpoint(trial.checkpoints[e]) for e in wanted if e in trial.checkpoints]
+        there = [path for path in found if path.is_dir()]
         for path in there:
             session.projector.log_artifacts(trial.name, path, f"checkpoints/{path.name}")
         if there:

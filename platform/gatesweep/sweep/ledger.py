@@ -9,67 +9,40 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 from gatesweep.errors import LogError
+from gatesweep.sweep.failures import Death, Policy
 from gatesweep.sweep.schedule import scheduler
-from gatesweep.sweep.search import Params, searcher
+from gatesweep.sweep.search import searcher
 from gatesweep.sweep.spec import Budget, SweepSpec
+from gatesweep.sweep.trial import Assignment, Trial
 from gatesweep.track.log import ReadOnlyLog, SweepLog
-from gatesweep.track.records import Record
+from gatesweep.track.records import BY_USER, Record
 
 MIN_FAILURES = 4
 """Failed trials below which the breaker stays closed: two out of three say little."""
 
-
-@dataclass
-class Trial:
-    """One configuration and all that became of it."""
-
-    name: str
-    number: int
-    params: Params
-    attempt: int = 0
-    deaths: int = 0
-    dead: bool = False
-    """The newest attempt has died."""
-    epoch: int = 0
-    checkpoint: str | None = None
-    outcome: str | None = None
-    reason: str | None = None
-    order: int = 0
-    """When it was first started, counted over the sweep: interrupted trials go on in this order."""
-    metrics: dict[int, dict[str, float]] = field(default_factory=dict)
-    checkpoints: dict[int, str] = field(default_factory=dict)
-    started_ms: int = 0
-    busy_ms: int = 0
-
-    def best_epoch(self, metric: str, mode: str) -> int | None:
-        """The epoch with the best objective, the earlier of equals."""
-        sign = 1.0 if mode == "min" else -1.0
-        return min(self.metrics, key=lambda epoch: (sign * self.metrics[epoch][metric], epoch), default=None)
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What a worker is to do: one attempt at one trial."""
-
-    trial: Trial
-    folder: Path
+FREE_DEATHS = 20
+"""Lost nodes after which a trial's further ones count: perhaps it is the trial that takes them along."""
 
 
 class Ledger:
     """The state of one sweep. One thread calls it: Ray Tune's control loop."""
 
-    def __init__(self, log: SweepLog | ReadOnlyLog, spec: SweepSpec, folder: Path) -> None:
-        self.log, self.spec, self.folder = log, spec, folder
+    def __init__(self, log: SweepLog | ReadOnlyLog, spec: SweepSpec) -> None:
+        self.log, self.spec = log, spec
         self.trials: dict[str, Trial] = {}
         self.running: dict[str, str] = {}
         """Ray Tune's id of an attempt -> our trial."""
         self.stopped: str | None = None
+        self.pausing: Literal["drain", "epoch"] | None = None
+        """The user wants it stopped: running trials go on to their end, or to their next epoch."""
+        self.excluded: set[str] = set()
+        """Nodes that get no more trials until a resume."""
+        self.has_other_nodes: Callable[[set[str]], bool] = lambda excluded: False
+        """Whether trials could run without these nodes; the executor knows."""
         self.exhausted = False
         self.listeners: list[Callable[[Record], None]] = []
         self.search, self.schedule = searcher(spec), scheduler(spec)
@@ -115,6 +88,11 @@ class Ledger:
         if self.stopped is not None:
             return "finished"
         live = set(self.running.values())
+        if self.pausing:
+            if live:
+                return "wait"
+            self.stop(BY_USER)
+            return "finished"
         if len(live) >= self.budget.concurrent:
             return "wait"
         waiting = [t for t in self.trials.values() if t.outcome is None and t.name not in live]
@@ -124,7 +102,7 @@ class Ledger:
         self._write({"event": "start", "trial": trial.name, "attempt": trial.attempt + 1, "epoch": trial.epoch})
         self.running[key] = trial.name
         # the nonce keeps a late attempt of a killed driver out of this one's folder
-        return Assignment(trial, self.folder / "trials" / trial.name / f"a{trial.attempt}-{secrets.token_hex(3)}")
+        return Assignment(trial, f"trials/{trial.name}/a{trial.attempt}-{secrets.token_hex(3)}")
 
     def _new(self) -> Trial | None:
         number = len(self.trials)
@@ -159,37 +137,82 @@ class Ledger:
                 "final": report["final"],
                 "decision": "continue" if goes_on else "stop",
                 "outcome": outcome,
+                "host": report.get("host", ""),
             }
         )
-        return "continue" if outcome is None else "stop"
+        return "continue" if outcome is None and self.pausing != "epoch" else "stop"
 
-    def failed(self, key: str, reason: str, *, retry: bool) -> None:
+    def failed(self, key: str, death: Death) -> None:
         """An attempt died: told once. Where another may fare better and retries are left, the trial stays open."""
         name = self.running.get(key)
         trial = self.trials[name] if name else None
         if trial is None or trial.outcome is not None or trial.dead or self.stopped is not None:
             return
-        again = retry and trial.deaths < self.spec.failure.retries
+        policy = self._policy(trial, death)
         self._write(
-            {"event": "fail", "trial": trial.name, "attempt": trial.attempt, "reason": reason, "final": not again}
+            {
+                "event": "fail",
+                "trial": trial.name,
+                "attempt": trial.attempt,
+                "reason": death.reason,
+                "class": death.kind,
+                "policy": policy,
+                "node": death.node,
+                "host": death.host or trial.host,
+                "trace": death.trace,
+                "final": policy == "fail",
+            }
         )
-        if not again and self._tripped():
+        self._break(death)
+
+    def _policy(self, trial: Trial, death: Death) -> Policy:
+        """The class's policy as far as this trial has not used it up."""
+        policy = death.policy
+        if policy == "free" and trial.lost >= FREE_DEATHS:
+            policy = "counted"
+        if policy == "exclude_node":
+            elsewhere = death.node and self.has_other_nodes(self.excluded | {death.node})
+            return "exclude_node" if elsewhere and not trial.bad_hosts - {death.host} else "fail"
+        if policy == "counted" and (trial.deaths >= self.spec.failure.retries or death.trace in trial.traces):
+            return "fail"
+        return policy
+
+    def _break(self, death: Death) -> None:
+        """Pause the sweep where going on would only burn time."""
+        struck = [trial.name for trial in self.trials.values() if death.trace in trial.traces]
+        if len(struck) >= self.spec.failure.same_error:
+            self.stop(f"the breaker: the same error in {len(struck)} trials: {death.reason.splitlines()[0]}")
+        elif self._tripped():
             failed = self.outcomes()["failed"]
-            ended = sum(1 for t in self.trials.values() if t.outcome)
+            ended = sum(1 for trial in self.trials.values() if trial.outcome)
             self.stop(f"the breaker: {failed} of {ended} ended trials failed")
 
-    def released(self, key: str, error: str | None = None) -> None:
+    def released(self, key: str, death: Death | None = None) -> None:
         """The executor's handle is over; idempotent. An attempt without a last result counts as a death."""
         name = self.running.get(key)
-        if name is not None and error is not None:
-            self.failed(key, error, retry=True)
+        if name is not None and death is None and self.pausing != "epoch":
+            trial = self.trials[name]
+            if trial.outcome is None and not trial.dead:
+                death = Death("crash", "the attempt ended without a last epoch")
+        if death is not None:
+            self.failed(key, death)
         self.running.pop(key, None)
-        if name is None or error is not None or self.stopped is not None:
-            return
-        if self.trials[name].outcome is None and not self.trials[name].dead:
-            self.running[key] = name
-            self.failed(key, "the attempt ended without a last epoch", retry=True)
-            self.running.pop(key)
+
+    def end(self, name: str, reason: str) -> bool:
+        """The user stops one trial; whether it was open. `retry` opens it again."""
+        trial = self.trials.get(name)
+        if trial is None or trial.outcome is not None:
+            return False
+        self._write({"event": "end", "trial": name, "outcome": "stopped", "reason": reason})
+        return True
+
+    def retry(self, names: Collection[str] = ()) -> list[str]:
+        """Open trials again that are over without success: these, or all that failed; with their retries anew."""
+        wanted = names or [trial.name for trial in self.trials.values() if trial.outcome == "failed"]
+        again = [name for name in wanted if self.trials[name].outcome in ("failed", "stopped")]
+        if again:
+            self._write({"event": "retry", "trials": again})
+        return again
 
     def stop(self, reason: str) -> None:
         """Nothing starts any more; open trials are resumable."""
@@ -242,7 +265,10 @@ class Ledger:
             case "stop":
                 self.stopped = record["reason"]
             case "resume":
-                self.stopped = None
+                self.stopped, self.excluded = None, set()
+            case "retry":
+                for name in record["trials"]:
+                    self._reopen(self.trials[name])
             case "extend":
                 self.spec = self.spec.model_copy(update={"budget": Budget(**record["budget"])})
             case "start" | "result" | "fail" | "end" if trial is not None:
@@ -255,6 +281,7 @@ class Ledger:
             return
         trial.busy_ms += max(0, record["ts"] - trial.started_ms)
         trial.started_ms = record["ts"]
+        trial.host = record.get("host") or trial.host
         if record["event"] == "result":
             trial.epoch, trial.metrics[record["epoch"]] = record["epoch"], record["metrics"]
             if record["checkpoint"]:
@@ -262,11 +289,18 @@ class Ledger:
             if record["outcome"]:
                 self._over(trial, record["outcome"], None)
         elif record["event"] == "fail":
-            trial.deaths, trial.dead = trial.deaths + 1, True
+            trial.died(record)
+            if record.get("policy") == "exclude_node":
+                self.excluded.add(record["node"])
             if record["final"]:
                 self._over(trial, "failed", record["reason"])
         else:
             self._over(trial, record["outcome"], record["reason"])
+
+    def _reopen(self, trial: Trial) -> None:
+        trial.open_again()
+        self.search.reopen(trial.number)
+        self.schedule.add(trial.name)
 
     def _over(self, trial: Trial, outcome: str, reason: str | None) -> None:
         trial.outcome, trial.reason = outcome, reason

@@ -10,7 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gatesweep.sweep.ledger import Ledger, Trial
+from gatesweep.sweep.failures import WORDS
+from gatesweep.sweep.ledger import Ledger
+from gatesweep.sweep.trial import Trial
 from gatesweep.track.records import Record
 
 ROWS = 16
@@ -53,7 +55,8 @@ class Board:
             )
         elif trial and record["event"] == "fail":
             self.console.print(
-                f"{trial.name} died and is tried again: {record['reason'].splitlines()[0]}", highlight=False
+                f"{trial.name} died ({WORDS[record['class']]}) and is tried again: {record['reason'].splitlines()[0]}",
+                highlight=False,
             )
 
     def render(self) -> Group:

@@ -6,20 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from gatesweep.errors import LogError
+from gatesweep.storage import place
 from gatesweep.track.log import read
 from gatesweep.track.records import Record
 
 
 def sweeps(home: Path) -> list[dict[str, Any]]:
     """A row a sweep, the newest last; a damaged log is a row that says so."""
-    paths = sorted((home / "sweeps").glob("*/log.jsonl"), key=lambda path: path.stat().st_mtime)
-    return [_row(path) for path in paths]
+    folders = [path.parent for path in (home / "sweeps").glob("*/log.jsonl")]
+    return [_row(folder) for folder in sorted(folders, key=_written)]
 
 
-def _row(path: Path) -> dict[str, Any]:
-    row = {"sweep_id": path.parent.name, "state": "empty", "over": 0, "trials": 0, "metric": "", "best": ""}
+def _written(folder: Path) -> float:
+    """When the log was last appended to."""
+    return max(path.stat().st_mtime for path in folder.glob("log*.jsonl"))
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    row = {"sweep_id": folder.name, "state": "empty", "over": 0, "trials": 0, "metric": "", "best": ""}
     try:
-        records, _ = read(path)
+        records = read(place(folder))
     except LogError:
         return {**row, "state": "damaged log"}
     if not records:
@@ -33,7 +39,7 @@ def _row(path: Path) -> dict[str, Any]:
     best = (min if mode == "min" else max)(values, default=None)
     return {
         **row,
-        "state": _state(records),
+        "state": state_of(records),
         "over": sum(_ends(r) for r in records),
         "trials": trials,
         "metric": metric,
@@ -48,7 +54,7 @@ def _ends(record: Record) -> bool:
     )
 
 
-def _state(records: list[Record]) -> str:
+def state_of(records: list[Record]) -> str:
     """done, stopped, or open: running somewhere, or killed and resumable."""
     for record in reversed(records):
         if record["event"] in ("done", "stop"):

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from gatesweep.config.loader import override
 from gatesweep.errors import ConfigError, DataError, LogError, NotFound
 from gatesweep.runs.disk import check_disk
+from gatesweep.storage import Place
 from gatesweep.sweep.ledger import Ledger
-from gatesweep.sweep.session import Hooks, Opening, Say, Session, folder_of, opened
+from gatesweep.sweep.session import Hooks, Opening, Say, Session, opened, place_of, working_copy
 from gatesweep.sweep.spec import Budget, SweepSpec, spec_from
+from gatesweep.sweep.where import Where
 from gatesweep.track.lineage import collect
 from gatesweep.track.log import ReadOnlyLog, SweepLog, read
 from gatesweep.track.records import Record
@@ -24,11 +26,23 @@ from gatesweep.track.store import Store
 if TYPE_CHECKING:
     from gatesweep.tasks.base import Task
 
+FIRST = "log.jsonl"
+"""The log's first segment."""
+
 
 def reopen(
-    sweep_id: str, assignments: Sequence[str], open_store: Callable[[], Store], hooks: Hooks, home: Path
+    sweep_id: str,
+    assignments: Sequence[str],
+    open_store: Callable[[], Store],
+    hooks: Hooks,
+    home: Path,
+    where: Where = Where(),
+    retry: bool = False,
 ) -> Opening:
     """Check an interrupted or finished sweep. What is returned rebuilds its state, its budget perhaps extended.
+
+    Args:
+        retry: trials that failed are tried again, with their retries anew.
 
     Raises:
         NotFound: no such sweep.
@@ -37,18 +51,23 @@ def reopen(
     """
     from gatesweep.runs.build import prepare  # torch and Lightning: imported while Ray starts
 
-    folder, records, spec = _logged(sweep_id, home)
+    at, records, spec = _logged(sweep_id, home, where)
     budget = _extended(records, spec, assignments)
-    check_disk(home)
+    check_disk(at.local or home)
     task, _ = prepare(spec.trial_config({}, 0), say=hooks.say)
     _same_surroundings(records[0], task, hooks.say)
     store = open_store()
     lock = collect(records[0]["spec"], task.datasets, {"search": spec.search.seed, "experiment": spec.experiment.seed})
 
     def make() -> Session:
-        session = opened(spec, sweep_id, folder, SweepLog(folder / "log.jsonl"), store, lock, task, hooks)
+        folder = working_copy(at, sweep_id, home)
+        folder.mkdir(parents=True, exist_ok=True)
+        session = opened(spec, sweep_id, at, folder, SweepLog(at), store, lock, task, hooks, where)
         if budget != session.ledger.budget:
             session.ledger.extend(budget)
+        if retry:
+            again = session.ledger.retry()
+            hooks.say(f"tried again: {', '.join(again)}" if again else "no trial failed: nothing to try again")
         if not session.ledger.finished:
             session.ledger.resume()
         return session
@@ -56,32 +75,39 @@ def reopen(
     return make
 
 
-def glance(sweep_id: str, assignments: Sequence[str], home: Path) -> tuple[SweepSpec, bool]:
+def glance(
+    sweep_id: str, assignments: Sequence[str], home: Path, where: Where = Where(), retry: bool = False
+) -> tuple[SweepSpec, bool]:
     """A sweep's spec with its newest budget, and whether nothing is left to do."""
-    _, records, spec = _logged(sweep_id, home)
+    _, records, spec = _logged(sweep_id, home, where)
     budget = _extended(records, spec, assignments)
     last = next((r["event"] for r in reversed(records) if r["event"] in ("done", "resume", "extend", "new")), "")
-    return spec.model_copy(update={"budget": budget}), last == "done" and not assignments
+    return spec.model_copy(update={"budget": budget}), last == "done" and not assignments and not retry
 
 
-def peek(sweep_id: str, home: Path) -> tuple[Ledger, Path]:
-    """A sweep's state as its log stands, read only, and its folder. A driver may be writing meanwhile."""
-    folder, records, spec = _logged(sweep_id, home)
-    return Ledger(ReadOnlyLog(folder / "log.jsonl", records), spec, folder), folder
+def peek(sweep_id: str, home: Path, where: Where = Where()) -> tuple[Ledger, Place]:
+    """A sweep's state as its log stands, read only, and its place. A driver may be writing meanwhile."""
+    at, records, spec = _logged(sweep_id, home, where)
+    return Ledger(ReadOnlyLog(at, records), spec), at
 
 
-def _logged(sweep_id: str, home: Path) -> tuple[Path, list[Record], SweepSpec]:
-    folder = folder_of(sweep_id, home)
-    if not (folder / "log.jsonl").is_file():
-        raise NotFound(f"no sweep '{sweep_id}'", place=str(folder.parent), hint="gatesweep list shows the sweeps")
-    records, _ = read(folder / "log.jsonl")
+def is_there(sweep_id: str, home: Path, where: Where = Where()) -> bool:
+    """Whether the sweep's log has been begun."""
+    return bool(place_of(sweep_id, home, where).exists(FIRST))
+
+
+def _logged(sweep_id: str, home: Path, where: Where) -> tuple[Place, list[Record], SweepSpec]:
+    at = place_of(sweep_id, home, where)
+    if not at.exists(FIRST):
+        raise NotFound(f"no sweep '{sweep_id}'", place=at.address, hint="gatesweep list shows the sweeps")
+    records = read(at)
     if not records:
         raise LogError(
             "the sweep died before its first record; nothing is lost",
-            place=str(folder),
+            place=at.address,
             hint="remove this folder and start the sweep again",
         )
-    return folder, records, spec_from(records[0]["spec"], place=str(folder / "log.jsonl"))
+    return at, records, spec_from(records[0]["spec"], place=at.address)
 
 
 def _same_surroundings(first: Record, task: Task, say: Say) -> None:

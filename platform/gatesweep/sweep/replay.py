@@ -7,9 +7,9 @@ replay must find the recorded proposals and decisions, every one of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from gatesweep.storage import Place
 from gatesweep.sweep.schedule import scheduler
 from gatesweep.sweep.search import searcher
 from gatesweep.sweep.spec import spec_from
@@ -28,10 +28,10 @@ class Difference:
     is_now: Any
 
 
-def replay(path: Path) -> tuple[int, list[Difference]]:
+def replay(where: Place) -> tuple[int, list[Difference]]:
     """How many proposals and decisions a log holds, and those that a fresh searcher and scheduler make otherwise."""
-    records, _ = read(path)
-    spec = spec_from(records[0]["spec"], place=str(path))
+    records = read(where)
+    spec = spec_from(records[0]["spec"], place=where.address)
     search, schedule = searcher(spec), scheduler(spec)
     sign = 1.0 if spec.objective.mode == "min" else -1.0
     numbers: dict[str, int] = {}
@@ -54,6 +54,10 @@ def replay(path: Path) -> tuple[int, list[Difference]]:
             decision = "continue" if schedule.goes_on(trial, record["epoch"], value) else "stop"
             if decision != record["decision"]:
                 found.append(Difference(line, trial, "decision", record["decision"], decision))
+        elif record["event"] == "retry":
+            for name in record["trials"]:
+                search.reopen(numbers[name])
+                schedule.add(name)
         outcome = _outcome(record)
         if outcome:
             latest = values[trial][-1] if values[trial] and outcome != "failed" else None

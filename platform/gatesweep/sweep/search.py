@@ -35,6 +35,9 @@ class Searcher(Protocol):
     def tell(self, number: int, value: float | None) -> None:
         """Trial `number` is over with this best objective value; None: it failed."""
 
+    def reopen(self, number: int) -> None:
+        """Trial `number` is not over after all: it is tried again."""
+
 
 def searcher(spec: SweepSpec) -> Searcher:
     """The searcher that the spec names."""
@@ -67,6 +70,9 @@ class RandomSearch:
 
     def tell(self, number: int, value: float | None) -> None:
         """Nothing to learn."""
+
+    def reopen(self, number: int) -> None:
+        """Nothing to unlearn."""
 
 
 def _draw(dimension: Dimension, rng: np.random.Generator) -> Any:
@@ -107,6 +113,9 @@ class GridSearch:
 
     def tell(self, number: int, value: float | None) -> None:
         """Nothing to learn."""
+
+    def reopen(self, number: int) -> None:
+        """Nothing to unlearn."""
 
 
 class TPE:
@@ -154,6 +163,19 @@ class TPE:
             self.study.tell(number, state=TrialState.FAIL)
         else:
             self.study.tell(number, value)
+
+    def reopen(self, number: int) -> None:
+        """A study does not open an ended trial again: another study is told everything but that end."""
+        import optuna
+        from optuna.trial import TrialState, create_trial
+
+        before = self.study.trials
+        self.study = optuna.create_study(direction=self.study.direction)
+        for trial in before:
+            over = trial.number != number and trial.state.is_finished()
+            self.study.add_trial(create_trial(
+                state=trial.state if over else TrialState.RUNNING, params=trial.params, system_attrs=trial.system_attrs,
+                distributions=trial.distributions, value=trial.value if over else None))  # fmt: skip
 
     def _sampler(self, number: int) -> Any:
         import optuna

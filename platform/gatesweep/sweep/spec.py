@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from gatesweep.config.dimension import Dimension
 from gatesweep.config.loader import build, did_you_mean, override, put
@@ -83,7 +83,14 @@ class FailureConfig(Section):
     """What happens when a trial dies."""
 
     retries: NonNegativeInt = 3
-    """Further attempts after a death that another attempt may survive; a NaN loss is not one."""
+    """Further attempts after a death that counts: no memory, a crash, an error in the task, too slow. A lost node does
+    not count, a NaN loss gets no other attempt, nor does the same error in the same place twice."""
+
+    timeout_s: PositiveFloat | None = None
+    """Seconds without a finished epoch after which an attempt is ended; none waits for ever."""
+
+    same_error: Annotated[int, Field(ge=2)] = 3
+    """The sweep pauses, resumably, once the same error has struck in this many trials: the code has it, not they."""
 
     breaker: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     """The sweep pauses, resumably, once more than this share of its ended trials failed (4 failures at least)."""
@@ -104,8 +111,8 @@ class SweepSpec(Section):
     objective: Objective
     """What to make small or large."""
 
-    space: dict[str, Dimension] = Field(min_length=1)
-    """Dotted keys of the experiment, each with its range or choices."""
+    space: dict[str, Dimension]
+    """Dotted keys of the experiment, each with its range or choices. Empty for one training alone (one trial)."""
 
     search: SearchConfig = SearchConfig(seed=1)
     """Who proposes."""
@@ -180,7 +187,7 @@ def spec_from(raw: dict[str, Any], *, place: str, folder: Path | None = None) ->
         raise ConfigError(f"'experiment' {what}", place=place, hint="add `experiment: ../experiments/traffic.yaml`")
     config = experiment_from(experiment, place=f"{place}: experiment")
     space = raw.get("space")
-    if not space:
+    if not space and not (isinstance(space, dict) and (raw.get("budget") or {}).get("trials") == 1):
         raise ConfigError(
             "space: is empty", place=place, hint="add a dimension: `optimizer.lr: {log_uniform: [1e-4, 1e-1]}`"
         )

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from gatesweep.errors import ConfigError
 from gatesweep.runs.disk import check_disk
+from gatesweep.storage import Place
 from gatesweep.sweep import cluster
-from gatesweep.sweep.session import Hooks, Opening, Say, Session, folder_of, opened
+from gatesweep.sweep.session import Hooks, Opening, Say, Session, opened, place_of, working_copy
 from gatesweep.sweep.spec import SweepSpec
+from gatesweep.sweep.where import Where
 from gatesweep.track.lineage import collect
 from gatesweep.track.log import SweepLog
 from gatesweep.track.records import VERSION, Record
@@ -35,22 +37,23 @@ def new_id(name: str) -> str:
     return f"{name}-{time.strftime('%Y%m%d')}-{secrets.token_hex(3)}"
 
 
-def check(spec: SweepSpec, sweep_id: str, home: Path) -> Path:
-    """Everything that can be refused without loading data or starting a process; returns the sweep's folder.
+def check(spec: SweepSpec, sweep_id: str, home: Path, where: Where = Where()) -> Place:
+    """Everything that can be refused without loading data or starting a process; returns the sweep's place.
 
     Raises:
         UserError: an id in use, impossible resources, no disk.
     """
-    folder = folder_of(sweep_id, home)
-    if folder.exists():
+    at = place_of(sweep_id, home, where)
+    if at.names():
         raise ConfigError(
             f"the sweep '{sweep_id}' is there already",
             place="--id",
             hint=f"`gatesweep resume {sweep_id}` goes on with it; leave --id out for a new one",
         )
-    cluster.check(spec.resources.cpus, spec.resources.gpus)
-    check_disk(home)
-    return folder
+    if not where.shared:
+        cluster.check(spec.resources.cpus, spec.resources.gpus)
+    check_disk(at.local or home)
+    return at
 
 
 def proven(spec: SweepSpec, say: Say) -> Task:
@@ -75,13 +78,15 @@ def proven(spec: SweepSpec, say: Say) -> Task:
     return task
 
 
-def start(spec: SweepSpec, sweep_id: str, open_store: Callable[[], Store], hooks: Hooks, home: Path) -> Opening:
+def start(
+    spec: SweepSpec, sweep_id: str, open_store: Callable[[], Store], hooks: Hooks, home: Path, where: Where = Where()
+) -> Opening:
     """Prove a new sweep. What is returned makes its folder, log and parent run.
 
     Raises:
         UserError: nothing was made.
     """
-    folder = check(spec, sweep_id, home)
+    at = check(spec, sweep_id, home, where)
     task = proven(spec, hooks.say)
     store = open_store()
     if store.find_run({"gatesweep.sweep_id": sweep_id}):
@@ -100,12 +105,13 @@ def start(spec: SweepSpec, sweep_id: str, open_store: Callable[[], Store], hooks
     }
 
     def make() -> Session:
-        folder.mkdir(parents=True)
-        (folder / "lock.json").write_text(lock.text())
+        folder = working_copy(at, sweep_id, home)
+        folder.mkdir(parents=True, exist_ok=True)
+        at.write("lock.json", lock.text().encode())
         if lock.diff:
-            (folder / "diff.patch").write_text(lock.diff)
-        log = SweepLog(folder / "log.jsonl", create=True)
+            at.write("diff.patch", lock.diff.encode())
+        log = SweepLog(at, create=True)
         log.append(first)
-        return opened(spec, sweep_id, folder, log, store, lock, task, hooks)
+        return opened(spec, sweep_id, at, folder, log, store, lock, task, hooks, where)
 
     return make

@@ -7,8 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gatesweep.report.view import SweepView, TrialView
-from gatesweep.sweep.ledger import Ledger, Trial
+from gatesweep.report.view import DeathView, SweepView, TrialView
+from gatesweep.sweep.failures import WORDS
+from gatesweep.sweep.ledger import Ledger
+from gatesweep.sweep.trial import Trial
 from gatesweep.track.records import Record
 
 
@@ -65,6 +67,11 @@ def sweep_view(ledger: Ledger, sweep_id: str, lock: Mapping[str, Any]) -> SweepV
         test=last["test"] if last else {},
         environment=environment(records[0], lock),
         notes=_notes(records),
+        deaths=[
+            DeathView(r["trial"], WORDS.get(r.get("class", ""), "unknown"), _then(r), r.get("host", ""))
+            for r in records
+            if r["event"] == "fail"
+        ],
     )
 
 
@@ -85,6 +92,12 @@ def wall_s(records: list[Record]) -> float:
 
 def _last(records: list[Record], event: str) -> Record | None:
     return next((record for record in reversed(records) if record["event"] == event), None)
+
+
+def _then(record: Record) -> str:
+    if record["final"]:
+        return "the trial failed"
+    return "tried again on another node" if record.get("policy") == "exclude_node" else "tried again"
 
 
 def _notes(records: list[Record]) -> list[str]:

@@ -17,6 +17,7 @@ KIND = "gatesweep.kind"  # sweep | trial | run
 ATTEMPT = "gatesweep.attempt"
 OUTCOME = "gatesweep.outcome"
 REASON = "gatesweep.reason"
+FAILURES = "gatesweep.failures"  # the class of every death, in order: "node_lost, out_of_memory"
 CONFIG_DIGEST = "gatesweep.config_digest"
 DATA_MD5 = "gatesweep.data_md5"
 BEST_TRIAL = "gatesweep.best_trial"

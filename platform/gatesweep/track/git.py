@@ -1,15 +1,23 @@
-"""The state of the source tree that a run came from, asked of git itself; it takes no lock of the repository."""
+"""The state of the source tree that a run came from, asked of git itself; it takes no lock of the repository.
+
+A package that was sent to a cluster has no repository: there the sender's answer lies in `.submission/`.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from gatesweep.errors import ConfigError
+
 PATCH_BYTES = 2**20
 TIMEOUT_S = 10.0
+SENT = ".submission"
+"""The folder of a package that holds its sender's `lock.json` and `diff.patch`."""
 _SOURCES = frozenset({".py", ".pyi", ".cpp", ".cc", ".c", ".cu", ".h", ".hpp", ".yaml", ".yml", ".toml", ".cfg",
                       ".json", ".sh", ".dvc", ".md", ".txt", ".ipynb"})
 
@@ -34,6 +42,8 @@ class Tree:
 
 def read_tree(root: Path) -> Tree:
     """The tree around `root`. Two to four calls of git, some ten milliseconds in all."""
+    if (root / SENT / "lock.json").is_file():
+        return _sent_tree(root / SENT)
     try:
         status = _git(root, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all")
     except FileNotFoundError:
@@ -47,6 +57,18 @@ def read_tree(root: Path) -> Tree:
     patch, cut = _patch(root) if changed else (None, False)
     branch = head.get("branch.head")
     return Tree(commit, None if branch == "(detached)" else branch, changed, _remote(root), untracked, patch, cut)
+
+
+def _sent_tree(folder: Path) -> Tree:
+    """The tree as it was where the package was made."""
+    try:
+        code = json.loads((folder / "lock.json").read_text(encoding="utf-8"))["code"]
+        patch = (folder / "diff.patch").read_bytes().decode() if code["patch"] else None
+        return Tree(code["commit"], code["branch"], code["dirty"], code["remote"], tuple(code["untracked"]), patch,
+                    bool(code["patch_cut"]), code["why_not"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"the package does not say which code it holds: {error!r}", place=str(folder),
+                          hint="submit again") from None
 
 
 def _git(root: Path, *words: str) -> bytes:

@@ -67,6 +67,30 @@ class Lock:
         return json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n"
 
 
+@dataclass(frozen=True)
+class LockedSet:
+    """A pinned set as a `lock.json` tells of it."""
+
+    name: str
+    md5: str
+    path: str
+
+
+def read_lock(text: str, patch: str | None = None) -> tuple[Lock, list[LockedSet]]:
+    """The lock that `Lock.text` wrote, and the sets that it names.
+
+    Args:
+        patch: the content of its `diff.patch`.
+    """
+    told = json.loads(text)
+    code = told["code"]
+    tree = git.Tree(code["commit"], code["branch"], code["dirty"], code["remote"], tuple(code["untracked"]), patch,
+                    code["patch_cut"], code["why_not"])
+    lock = Lock(told["config"], tree, tuple(told["data"]), told["seeds"], told["python"], told["packages"],
+                told["machine"], told["torch"], told["environment"])
+    return lock, [LockedSet(pin["name"], pin["md5"], pin["path"]) for pin in told["data"]]
+
+
 def config_digest(config: Mapping[str, Any]) -> str:
     """The digest of a training's configuration: its name, and what is kept of it, do not count."""
     return digest({key: value for key, value in config.items() if key not in _NOT_THE_TRAINING})

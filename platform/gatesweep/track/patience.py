@@ -16,6 +16,11 @@ class Patience:
         self._away = False
 
     @property
+    def away(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._away
+
+    @property
     def wait_s(self) -> float:
         """Seconds until the next attempt is due."""
         return max(0.0, self._due_s - time.monotonic())

@@ -144,7 +144,8 @@ class Projection:
             trial.born_ms)
         params = {} if link.dressed else self._dress(trial, link)
         outcome = self._view.outcome_of(trial)
-        tags = {names.ATTEMPT: str(trial.attempt), names.OUTCOME: outcome or "", names.REASON: trial.reason or ""}
+        tags = {names.ATTEMPT: str(trial.attempt), names.OUTCOME: outcome or "", names.REASON: trial.reason or "",
+                names.FAILURES: ", ".join(trial.deaths)}
         self._settle(link, trial.points, tags, params, self._view.status_of(trial), self._view.ended_ms_of(trial))
         link.dressed = True
 

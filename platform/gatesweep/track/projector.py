@@ -22,6 +22,9 @@ from gatesweep.track.records import Record
 from gatesweep.track.store import Store
 from gatesweep.track.view import PARENT
 
+AWAY_S = 2.0
+"""How long the end of a sweep waits for a store that was silent before."""
+
 
 class Projector:
     """Keeps the runs of one sweep as its log says. `feed` never blocks; `close` waits at most as long as it is told."""
@@ -78,11 +81,12 @@ class Projector:
         self._inbox.put(Ending(outcome, summary))
 
     def close(self, deadline_s: float = 30.0) -> int:
-        """Write what is left, for at most so many seconds.
+        """Write what is left, for at most so many seconds; of a store that has not been answering, only `AWAY_S`.
 
         Returns:
             How many values, files and states the store has not got: a `resume` of the sweep sends them.
         """
+        deadline_s = min(deadline_s, AWAY_S) if self._patience.away else deadline_s
         self._deadline_s = time.monotonic() + deadline_s
         self._inbox.put(None)
         if self._thread.is_alive():

@@ -27,6 +27,8 @@ class TrialView:
     attempt: int = 0
     outcome: str | None = None
     reason: str | None = None
+    deaths: list[str] = field(default_factory=list)
+    """The class of every death so far."""
     ended_ms: int = 0
     points: list[Point] = field(default_factory=list)
     """Values that the store has not acknowledged."""
@@ -97,6 +99,10 @@ class SweepView:
                 return self.turn("completed" if good else "failed", record["ts"])
             case "best":
                 return self._score(record)
+            case "retry":
+                for name in record["trials"]:
+                    self.trials[name].outcome = self.trials[name].reason = None
+                return set(record["trials"])
             case "new" | "start" | "result" | "fail" | "end":
                 return self._fold_trial(record)
             case _:
@@ -116,8 +122,10 @@ class SweepView:
                 trial.attempt, trial.outcome, trial.reason = record["attempt"], None, None
             case "result":
                 self._result(trial, record)
-            case "fail" if record.get("final"):
-                self._over(trial, "failed", record)
+            case "fail":
+                trial.deaths.append(str(record.get("class", "crash")))
+                if record.get("final"):
+                    self._over(trial, "failed", record)
             case "end":
                 self._over(trial, record["outcome"], record)
         return {trial.name}

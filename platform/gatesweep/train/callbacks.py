@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from gatesweep.errors import TrialFailed
+from gatesweep.errors import NotFinite, TrialFailed
 from gatesweep.train import checkpoint, seeds
 
 
@@ -36,10 +36,28 @@ class NanGuard(Callback):
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor) and not torch.isfinite(loss).all():
-            raise TrialFailed(
+            raise NotFinite(
                 f"the training loss is {loss.item()} in epoch {trainer.current_epoch + 1}, batch {batch_idx + 1}",
                 hint="a lower optimizer.lr, or optimizer.clip_norm, usually keeps it finite",
             )
+
+
+class BatchEnd(Callback):
+    """Calls `check` after every batch of training and validation; what it raises ends the training there."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self.check = check
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.check()
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:  # fmt: skip
+        self.check()
 
 
 class Generators(Callback):
@@ -75,7 +93,7 @@ class EpochEnd(Callback):
                 f"the task never reported '{self.monitor}'", hint=f"it reports: {', '.join(sorted(metrics))}"
             )
         if not math.isfinite(metrics[self.monitor]):
-            raise TrialFailed(
+            raise NotFinite(
                 f"{self.monitor} is {metrics[self.monitor]} in epoch {epoch}", hint="a lower optimizer.lr usually helps"
             )
         final = trainer.should_stop or epoch >= (trainer.max_epochs or 0)

@@ -1,0 +1,188 @@
+"""A real Ray head with token authentication: a sweep is submitted, followed, stopped, resumed; no secret is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray_heads import RayHead, ray_head
+
+from gatesweep.errors import ClusterError
+from gatesweep.launch.config import cluster_from
+from gatesweep.launch.followed import find
+from gatesweep.launch.jobs import RayJobs
+from gatesweep.launch.status import status
+from gatesweep.launch.submitted import Attempt
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+
+FILE_SECRET, ENV_SECRET = "hunter2-of-a-file-71c5", "hunter2-of-a-variable-93e1"
+EXPERIMENT = "task: toy_task:ToyTask\ndata: {examples: 32, pause_s: 3}\ntrainer: {max_epochs: 4}\n"
+SWEEP = """
+experiment: {file: exp.yaml}
+objective: {metric: val/mae}
+space: {model.hidden_size: {choice: [4, 8]}, optimizer.lr: {log_uniform: [1e-3, 1e-1]}}
+scheduler: {name: none}
+budget: {trials: 3, concurrent: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[RayHead]:
+    with ray_head(THEIR_VARIABLE=ENV_SECRET) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(head: RayHead, tmp_path: Path, root: Path) -> dict[str, Any]:
+    (tmp_path / "secret").write_text(f"{FILE_SECRET}\n")
+    return {
+        "kind": "ray",
+        "name": "one-node",
+        "address": head.address,
+        "tracking": f"sqlite:///{tmp_path}/mlflow.db",
+        "storage": str(tmp_path / "shared"),
+        "node": {"folder": str(tmp_path / "node")},
+        "python": sys.executable,
+        "environment": {"PYTHONPATH": str(root / "tests" / "support")},
+        "secrets": {"MINE": {"file": str(tmp_path / "secret")}, "THEIRS": {"env": "THEIR_VARIABLE"}},
+        "auth": {"token": {"file": str(head.token_file)}},
+    }
+
+
+class Terminal:
+    """Calls the command line, and keeps all that it said."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder, self.home, self.said = folder, home, ""
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        command = [sys.executable, "-c", "from gatesweep.cli import main; main()", *words]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False)
+        self.said += done.stdout + done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def until(self, sweep_id: str, reached: Any) -> dict[str, Any]:
+        """Ask as `gatesweep status` does, in this process: a new one takes seconds on a busy machine."""
+        deadline_s = time.monotonic() + 240
+        while not reached(told := status(find(sweep_id, self.home), print)):
+            assert time.monotonic() < deadline_s, told
+            time.sleep(0.5)
+        return told
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, own_home: Path, cluster: dict[str, Any]) -> Terminal:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "exp.yaml").write_text(EXPERIMENT)
+    (folder / "sweep.yaml").write_text(SWEEP)
+    (tmp_path / "lab.yaml").write_text(json.dumps(cluster))
+    return Terminal(folder, own_home)
+
+
+def test_a_sweep_is_submitted_stopped_and_resumed_by_its_id_and_no_secret_is_told_anywhere(
+    head: RayHead, terminal: Terminal, tmp_path: Path, own_home: Path
+) -> None:
+    seen = set()
+    answer = json.loads(terminal("submit", "sweep.yaml", "--cluster", "../lab.yaml", "--id", "toy", "--json"))
+    assert {key: answer[key] for key in ("job_id", "sweep_id", "cluster")} == {
+        "job_id": "toy-a1", "sweep_id": "toy", "cluster": "one-node"}  # fmt: skip
+    terminal.until("toy", lambda told: told["best"] and told["running"])
+    seen |= _command_lines()
+    assert json.loads(terminal("status", "toy", "--json"))["job_id"] == "toy-a1"
+    terminal("resume", "toy", code=2)  # an attempt is alive
+    assert "toy-a1 is running" in terminal.said
+    terminal("stop", "toy")
+    told = terminal.until("toy", lambda told: told["state"] == "stopped" and told["job"]["state"] != "running")
+    assert told["trials"]["stopped"] == 1
+    assert told["reason"]
+
+    assert json.loads(terminal("resume", "toy", "--json"))["job_id"] == "toy-a2"
+    lines = terminal("status", "toy", "--watch").splitlines()
+    seen |= _command_lines()
+    assert lines[-1].startswith("toy: done, 3/3 trials over (3 completed)")
+    assert "toy-a2" in terminal("status", "toy")
+    assert '"sweep_id": "toy"' in terminal("logs", "toy", "-f")
+    assert "-> completed" in terminal("logs", "toy", "--trial", "t0002")
+    assert "one-node" in terminal("list")
+
+    jobs = _asked(head, "/api/jobs/")
+    texts = {"what was said": terminal.said, "command lines": "\n".join(seen), "jobs": jobs}
+    found = [name for name, text in texts.items() if _tells(text.encode(), head)]
+    folders = (head.folder / "r", own_home, tmp_path / "shared", tmp_path / "node", terminal.folder)
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    found += [str(path) for path in [*files, tmp_path / "mlflow.db"] if _tells(path.read_bytes(), head)]
+    assert found == []
+    assert len(files) > 200
+    assert "toy-a1" in jobs
+    assert any("jobs/sweep.py .submission/sweep.yaml --id toy" in line for line in seen)
+
+
+def _tells(content: bytes, head: RayHead) -> bool:
+    return any(secret.encode() in content for secret in (FILE_SECRET, ENV_SECRET, head.token))
+
+
+def _command_lines() -> set[str]:
+    found = set()
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.add(place.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:  # ended meanwhile
+            continue
+    return found
+
+
+def _asked(head: RayHead, path: str) -> str:
+    request = urllib.request.Request(head.address + path, headers={"Authorization": f"Bearer {head.token}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def test_a_driver_whose_secret_is_missing_says_which_and_the_sweep_has_failed(
+    terminal: Terminal, tmp_path: Path, cluster: dict[str, Any]
+) -> None:
+    secrets = {"MINE": {"file": "/nowhere/on/the/cluster"}}
+    (tmp_path / "lab.yaml").write_text(json.dumps({**cluster, "secrets": secrets}))
+    terminal("run", "exp.yaml", "--cluster", "../lab.yaml", "--json")
+    sweep_id = json.loads(terminal("list", "--json"))["sweeps"][0]["sweep_id"]
+    terminal.until(sweep_id, lambda told: told["state"] == "failed")
+    assert "secrets.MINE: /nowhere/on/the/cluster cannot be read" in terminal("logs", sweep_id)
+
+
+@pytest.mark.parametrize(("token", "message"), [("0" * 64, "does not accept this machine's token"),
+                                                (None, "asks for a token")])  # fmt: skip
+def test_a_cluster_that_wants_another_token_says_so(
+    cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, token: str | None, message: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    if token:
+        monkeypatch.setenv("WRONG", token)
+    auth = {"token": {"env": "WRONG"}} if token else {}
+    with pytest.raises(ClusterError, match=message) as refused:
+        RayJobs(cluster_from({**cluster, "auth": auth}, place="lab.yaml")).must_answer()
+    assert "0000" not in str(refused.value)
+
+
+def test_another_address_in_the_environment_does_not_lead_a_submission_astray(
+    cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:9")
+    assert RayJobs(cluster_from(cluster, place="lab.yaml")).must_answer().startswith("Ray 2.")
+    assert os.environ["RAY_ADDRESS"] == "http://127.0.0.1:9"
+
+
+def test_a_job_that_the_cluster_does_not_know_is_unknown_and_not_an_error(cluster: dict[str, Any]) -> None:
+    jobs = RayJobs(cluster_from(cluster, place="lab.yaml"))
+    assert jobs.job(Attempt(1, "no-such-job", "")).state == "unknown"
