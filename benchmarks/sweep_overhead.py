@@ -42,6 +42,7 @@ from typing import Any
 import psutil
 import yaml
 
+from gatesweep.storage import place
 from gatesweep.sweep.search import searcher
 from gatesweep.sweep.spec import SweepSpec, load_spec
 from gatesweep.track.log import read
@@ -157,7 +158,7 @@ def contender(name: str, spec_file: Path, plan: Path, folder: Path) -> Cost:
     try:
         if name == OURS:
             command = [str(Path(sys.executable).with_name("gatesweep")), "sweep", str(spec_file), "--id", "ours"]
-            cost = measure(command, folder, lambda: _last_of_log(folder / "sweeps/ours/log.jsonl"))
+            cost = measure(command, folder, lambda: _last_of_log(folder / "sweeps/ours"))
         else:
             script = [sys.executable, str(ROOT / "benchmarks/plain_sweep.py"), str(plan), str(folder)]
             command = script + (["--reuse-actors"] if name == REUSE else [])
@@ -169,8 +170,8 @@ def contender(name: str, spec_file: Path, plan: Path, folder: Path) -> Cost:
     return cost
 
 
-def _last_of_log(log: Path) -> dict[str, float]:
-    records, _ = read(log)
+def _last_of_log(sweep: Path) -> dict[str, float]:
+    records = read(place(sweep))
     return {
         str(int(r["trial"][1:])): r["metrics"]["val/mae"] for r in records if r["event"] == "result" and r["final"]
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gatesweep.storage import place
 from gatesweep.sweep.replay import replay
 from gatesweep.track.log import read
 
@@ -59,8 +60,8 @@ def _end(process: subprocess.Popen) -> tuple[int, str, str]:
 
 
 def _log(home: Path, sweep_id: str) -> list[dict]:
-    path = home / "sweeps" / sweep_id / "log.jsonl"
-    return read(path)[0] if path.is_file() else []
+    where = place(home / "sweeps" / sweep_id)
+    return read(where) if where.exists("log.jsonl") else []
 
 
 def _wait_for(home: Path, sweep_id: str, results: int, process: subprocess.Popen) -> None:
@@ -124,7 +125,7 @@ def test_a_driver_killed_three_times_loses_no_trial_and_doubles_none(folder: Pat
     records = _log(own_home, "killed")
     recorded = _rows(own_home, "select count(*) from metrics where key = 'val/mae'")[0][0]
     assert recorded == sum(r["event"] == "result" for r in records)
-    compared, differences = replay(own_home / "sweeps" / "killed" / "log.jsonl")
+    compared, differences = replay(place(own_home / "sweeps" / "killed"))
     assert differences == []
     assert compared > 24
     assert _ray_processes(own_home) == []

@@ -1,0 +1,79 @@
+"""Deaths of real workers, each with its class in the log, in the tags and in the report, and what follows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import end, log_of, rows, start
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+
+EXPERIMENT = """
+task: toy_task:ToyTask
+data: {examples: 64}
+trainer: {max_epochs: 4, batch_size: 32}
+"""
+SWEEP = """
+name: toy
+experiment: {file: experiment.yaml}
+objective: {metric: val/mae}
+space:
+  model.hidden_size: {choice: [4, 8, 16]}
+  optimizer.lr: {log_uniform: [1e-3, 1e-1]}
+search: {name: random, seed: 1}
+scheduler: {name: none}
+budget: {trials: 4, concurrent: 1}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, own_home: Path, monkeypatch) -> Path:
+    (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    (tmp_path / "marks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _sweep(sweep_id: str, *settings: str) -> tuple[int, str, str]:
+    return end(start("sweep", "sweep.yaml", "--id", sweep_id, "--json", *(w for s in settings for w in ("--set", s))))
+
+
+def _deaths(home: Path, sweep_id: str) -> list[tuple[str, str, bool]]:
+    return [(r["class"], r["policy"], r["final"]) for r in log_of(home, sweep_id) if r["event"] == "fail"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind"), [("hang", "timeout"), ("memory", "out_of_memory")], ids=["hang", "memory"]
+)
+def test_an_attempt_that_hangs_or_has_no_memory_is_tried_again(folder: Path, own_home: Path, trouble: str, kind: str):
+    code, out, err = _sweep(
+        "one", "budget.trials=2", f"experiment.data.trouble={trouble}", f"experiment.data.marks={folder / 'marks'}",
+        "failure.timeout_s=8")  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["outcomes"] == {"completed": 2, "pruned": 0, "failed": 0, "stopped": 0}
+    assert set(_deaths(own_home, "one")) == {(kind, "counted", False)}
+    tags = dict(rows(own_home, "select value, count(*) from tags where key = 'gatesweep.failures' group by value"))
+    assert set(tags) == {kind}
+    page = Path(json.loads(out)["report"]).read_text()
+    assert {"timeout": "too slow", "out_of_memory": "out of memory"}[kind] in page
+
+
+def test_the_same_error_in_three_trials_pauses_the_sweep_and_resume_goes_on(folder: Path, own_home: Path):
+    code, out, err = _sweep("bug", "experiment.data.trouble=raise", "budget.trials=9")
+    assert code == 3, err
+    assert "Traceback" not in err.splitlines()[-1]
+    assert "the same error in 3 trials: ValueError: the user's own mistake" in err
+    assert "gatesweep resume bug" in err
+    answer = json.loads(out)
+    assert answer["stopped"].startswith("the breaker")
+    deaths = _deaths(own_home, "bug")
+    assert {kind for kind, _, _ in deaths} == {"user_code"}
+    assert [final for _, _, final in deaths] == [False, True, False, True, False], "the same error twice is enough"
+    statuses = dict(rows(own_home, "select status, count(*) from runs group by status"))
+    assert statuses.get("RUNNING", 0) == 0
+    code, _, err = end(start("resume", "bug"))
+    assert code == 3, err
+    assert len(_deaths(own_home, "bug")) > len(deaths)
