@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 ALIVE = ("pending", "starting", "running", "open")
-LONGEST_S, SILENT_S = 900.0, 180.0
+LONGEST_S, SILENT_S, CALM_S = 900.0, 180.0, 6.0
 
 
 class Sweep:
@@ -42,6 +42,7 @@ class Sweep:
     def __init__(self, bed: Bed, sweep_id: str) -> None:
         self.bed, self.sweep_id = bed, sweep_id
         self.resumed, self.hung, self.errors = 0, 0, list[str]()
+        self.pause_s = 2.0 if bed.objects else 0.3  # an object store is read by a process on the user's machine
 
     def submit(self) -> None:
         self._answer("submit", "sweep.yaml", "--cluster", "cluster.yaml", "--id", self.sweep_id, "--json")
@@ -53,32 +54,36 @@ class Sweep:
             events = [record["event"] for record in records_of(self.bed, self.sweep_id)]
             if events.count("result") >= results or "done" in events:
                 return
-            time.sleep(0.3)
+            time.sleep(self.pause_s)
 
     def finish(self) -> None:
-        """Resume it as often as it takes; a driver that has been silent for long is stopped first."""
-        ends, heard, lines = time.monotonic() + LONGEST_S, time.monotonic(), 0
+        """Until it is done and its driver has ended: resumed as often as it takes, stopped first where it is silent."""
+        ends, heard, lines = time.monotonic() + LONGEST_S, time.monotonic(), -1
         while time.monotonic() < ends:
-            state = self.state()
-            if state == "done":
+            time.sleep(self.pause_s)
+            before, lines = lines, len(records_of(self.bed, self.sweep_id))
+            heard = time.monotonic() if lines != before else heard
+            silent_s = time.monotonic() - heard
+            if silent_s < CALM_S:
+                continue
+            state, job = self.state()
+            if state == "done" and job not in ALIVE:
                 return
-            now = len(records_of(self.bed, self.sweep_id))
-            if now != lines:
-                heard, lines = time.monotonic(), now
-            if state in ALIVE and time.monotonic() - heard > SILENT_S:
+            if state in ALIVE and silent_s > SILENT_S:
                 self.hung, heard = self.hung + 1, time.monotonic()
                 self._answer("stop", self.sweep_id, "--now")
-            elif state not in ALIVE and state != "unreachable":
+            elif state not in (*ALIVE, "done", "unreachable"):
                 self.resume()
-            time.sleep(2)
 
     def resume(self) -> None:
         self.resumed += 1
         self._answer("resume", self.sweep_id)
 
-    def state(self) -> str:
+    def state(self) -> tuple[str, str]:
+        """The sweep's, and its newest driver's."""
         out = self._answer("status", self.sweep_id, "--json")
-        return str(json.loads(out)["state"]) if out else "unreachable"
+        told = json.loads(out) if out else {"state": "unreachable", "job": None}
+        return str(told["state"]), str((told["job"] or {}).get("state", "unknown"))
 
     def log(self) -> str:
         """What its drivers said."""

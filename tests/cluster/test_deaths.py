@@ -50,10 +50,10 @@ def _deaths(home: Path, sweep_id: str) -> list[tuple[str, str, bool]]:
 )
 def test_an_attempt_that_hangs_or_has_no_memory_is_tried_again(folder: Path, own_home: Path, trouble: str, kind: str):
     code, out, err = _sweep(
-        "one", "budget.trials=2", f"experiment.data.trouble={trouble}", f"experiment.data.marks={folder / 'marks'}",
-        "failure.timeout_s=8")  # fmt: skip
+        "one", "budget.trials=1", f"experiment.data.trouble={trouble}", f"experiment.data.marks={folder / 'marks'}",
+        "failure.timeout_s=40")  # fmt: skip
     assert code == 0, err
-    assert json.loads(out)["outcomes"] == {"completed": 2, "pruned": 0, "failed": 0, "stopped": 0}
+    assert json.loads(out)["outcomes"] == {"completed": 1, "pruned": 0, "failed": 0, "stopped": 0}
     assert set(_deaths(own_home, "one")) == {(kind, "counted", False)}
     tags = dict(rows(own_home, "select value, count(*) from tags where key = 'gatesweep.failures' group by value"))
     assert set(tags) == {kind}

@@ -14,8 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,21 +62,27 @@ class ObjectStore:
             self.process.wait()
 
     def _answers(self) -> bool:
-        """Whether a request without a signature is refused by name: then it has read who may do what."""
+        """Whether it takes a file and gives it back: it opens its port some seconds before it knows its own disks."""
+        import s3fs
+
+        client = s3fs.S3FileSystem(endpoint_url=self.endpoint, key=self.key, secret=self.secret,
+                                   config_kwargs={"retries": {"max_attempts": 0}}, skip_instance_cache=True)
+        client.retries = 1
         try:
-            urllib.request.urlopen(f"{self.endpoint}/{self.bucket}", timeout=1).close()
-        except urllib.error.HTTPError as refusal:
-            return refusal.code == 403
-        except OSError:
+            client.call_s3("create_bucket", Bucket=self.bucket)
+        except Exception as error:
+            if not isinstance(error, FileExistsError):
+                return False
+        try:
+            client.pipe_file(f"{self.bucket}/started", b"1")
+            return bool(client.cat_file(f"{self.bucket}/started") == b"1")
+        except Exception:  # refused, reset, an internal error: all of them while it starts
             return False
-        return True
 
 
 @contextmanager
 def serve(folder: Path, host: str = "127.0.0.1") -> Iterator[ObjectStore]:
     """A store with one bucket, whose data lie in `folder`."""
-    import s3fs
-
     master, volume, filer, s3 = _ports(host, 4)
     (folder / "data").mkdir(parents=True, exist_ok=True)
     command = [_weed(), "server", f"-ip={host}", f"-ip.bind={host}", f"-dir={folder / 'data'}",
@@ -91,8 +95,6 @@ def serve(folder: Path, host: str = "127.0.0.1") -> Iterator[ObjectStore]:
     (folder / "s3.json").write_text(json.dumps({"identities": [everything]}))
     try:
         store.start()
-        client = s3fs.S3FileSystem(endpoint_url=store.endpoint, key=store.key, secret=store.secret)
-        client.call_s3("create_bucket", Bucket=store.bucket)
         yield store
     finally:
         store.stop()

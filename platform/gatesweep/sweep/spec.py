@@ -87,7 +87,7 @@ class FailureConfig(Section):
     not count, a NaN loss gets no other attempt, nor does the same error in the same place twice."""
 
     timeout_s: PositiveFloat | None = None
-    """Seconds without a finished epoch after which an attempt is ended; none waits for ever."""
+    """Seconds without a finished epoch, the start of its process included, after which an attempt is ended."""
 
     same_error: Annotated[int, Field(ge=2)] = 3
     """The sweep pauses, resumably, once the same error has struck in this many trials: the code has it, not they."""
@@ -111,8 +111,8 @@ class SweepSpec(Section):
     objective: Objective
     """What to make small or large."""
 
-    space: dict[str, Dimension]
-    """Dotted keys of the experiment, each with its range or choices. Empty for one training alone (one trial)."""
+    space: dict[str, Dimension] = Field(min_length=1)
+    """Dotted keys of the experiment, each with its range or choices."""
 
     search: SearchConfig = SearchConfig(seed=1)
     """Who proposes."""
@@ -187,7 +187,7 @@ def spec_from(raw: dict[str, Any], *, place: str, folder: Path | None = None) ->
         raise ConfigError(f"'experiment' {what}", place=place, hint="add `experiment: ../experiments/traffic.yaml`")
     config = experiment_from(experiment, place=f"{place}: experiment")
     space = raw.get("space")
-    if not space and not (isinstance(space, dict) and (raw.get("budget") or {}).get("trials") == 1):
+    if not space:
         raise ConfigError(
             "space: is empty", place=place, hint="add a dimension: `optimizer.lr: {log_uniform: [1e-4, 1e-1]}`"
         )
