@@ -61,6 +61,7 @@ REFUSED = [
     (["stop", "toy-20260101-abcdef"], "no sweep 'toy-20260101-abcdef'", "--cluster"),
     (["stop", "toy", "--drain", "--now"], "--drain waits for what runs, --now does not", "one of them"),
     (["logs", "toy", "-f", "--json"], "one JSON object has no end to follow", ""),
+    (["status", "toy", "--watch", "--json"], "one JSON object is one look", "leave one out"),
     (["logs", "toy", "--trial", "seven"], "'seven' is no trial's name", "t0007"),
     (["retry", "toy"], "say which trials", "gatesweep retry toy --failed"),
     (["resume", "toy-20260101-abcdef", "--cluster", "ray.yaml"], "no sweep 'toy-20260101-abcdef'", ""),

@@ -20,7 +20,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from chaos import Sweep, prepare_project
-from chaos_audit import audit, records_of
+from chaos_audit import records_of
 from chaos_disasters import VICTIMS, Disaster, make_whole
 from chaos_sweep import QUICK
 from hosts import Host
@@ -67,8 +67,9 @@ def _submitted(bed: Bed, results: int, name: str = "") -> Sweep:
     return sweep
 
 
-def _is_right(bed: Bed, sweep: Sweep) -> None:
-    counts = asdict(audit(bed, sweep.sweep_id, ASKED))
+def _is_right(sweep: Sweep) -> None:
+    """At its end; where its driver asked for it, resumed."""
+    counts = asdict(sweep.counts(ASKED))
     assert counts.pop("asked") == ASKED
     assert counts == dict.fromkeys(counts, 0), f"{sweep.errors}\n{sweep.log()[-4000:]}"
 
@@ -76,8 +77,7 @@ def _is_right(bed: Bed, sweep: Sweep) -> None:
 def _struck(bed: Bed, victim: str, results: int) -> Sweep:
     sweep = _submitted(bed, results, victim)
     Disaster(bed, random.Random(results)).strike(victim)
-    sweep.finish()
-    _is_right(bed, sweep)
+    _is_right(sweep)
     assert sweep.hung == 0
     return sweep
 
@@ -86,12 +86,12 @@ def _events(bed: Bed, sweep: Sweep, event: str) -> list[dict[str, Any]]:
     return [record for record in records_of(bed, sweep.sweep_id) if record["event"] == event]
 
 
+@pytest.mark.slow
 def test_a_worker_host_that_dies_costs_no_trial_and_its_trials_go_on_elsewhere(whole: Bed):
     sweep = _submitted(whole, 3, "node")
     host = next(host for host in whole.cluster.workers if host.processes("ray::ImplicitFunc"))
     host.kill()
-    sweep.finish()
-    _is_right(whole, sweep)
+    _is_right(sweep)
     assert sweep.resumed == 0
     lost = [record for record in _events(whole, sweep, "fail") if record["class"] == "node_lost"]
     assert lost
@@ -102,9 +102,7 @@ def test_a_killed_driver_is_resumed_by_one_command_and_nothing_is_told_twice(who
     sweep = _submitted(whole, 4, "driver")
     assert whole.cluster.head.kill_processes("jobs/sweep.py") > 0
     assert _told(whole, planted) == []  # while its processes run
-    assert sweep.state() == ("interrupted", "failed")
-    sweep.finish()
-    _is_right(whole, sweep)
+    _is_right(sweep)
     assert sweep.resumed == 1
     assert [record["fence"] for record in _events(whole, sweep, "lease")] == [2]
     assert _told(whole, planted) == []
@@ -120,7 +118,7 @@ def test_a_new_head_on_the_same_storage_goes_on_with_the_sweep_of_the_dead_one(w
 @pytest.mark.parametrize("victim", sorted(VICTIMS.keys() - {"driver", "head", "node"}))
 def test_whoever_is_struck_nothing_is_lost_doubled_or_orphaned(whole: Bed, victim: str):
     sweep = _struck(whole, victim, 4)
-    assert sweep.resumed == 0
+    assert sweep.resumed <= (victim == "tracking")  # where its driver's end came before the server's return
 
 
 @pytest.mark.slow
@@ -132,12 +130,7 @@ def test_a_tracking_server_that_is_away_to_the_end_has_everything_when_it_is_bac
     whole.tracking.kill()
     away.wait_for(10**6)
     whole.tracking.start()
-    away.finish()
-    if audit(whole, away.sweep_id, ASKED).faults:  # it was away when the driver ended, which says what to do
-        assert f"gatesweep resume {away.sweep_id}" in away.log()
-        away.resume()
-        away.finish()
-    _is_right(whole, away)
+    _is_right(away)
 
 
 def _told(bed: Bed, planted: str) -> list[str]:

@@ -25,6 +25,19 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"tracking": "mlflow.db"}, "tracking: 'mlflow.db' is no address", "http://host:5000"),
     ({"address": "ray://head:10001"}, "'ray://head:10001' is no address of a job server", "not ray://"),
     ({"adress": "x"}, "unknown key 'adress'", "did you mean 'address'?"),
+    ({"adress": "x", "tracking": None, "address": None}, "unknown key 'adress'", "did you mean 'address'?"),
+    ({"tracking": "http://"}, "tracking: 'http://' names no host", "http://host:5000"),
+    ({"tracking": "http://:5000"}, "tracking: 'http://:5000' names no host", "http://host:5000"),
+    ({"tracking": "file:///tmp/mlruns"}, "tracking: file:// is no server that every host reaches", "http://host:5000"),
+    ({"tracking": "http://${HOST}:5000"}, "tracking: 'http://${HOST}:5000' has a variable", "write the address out"),
+    ({"address": "http://${HEAD}:8265"}, "address: 'http://${HEAD}:8265' has a variable", "write the address out"),
+    ({"address": "http://:8265"}, "'http://:8265' is no address of a job server", "http://host:8265"),
+    ({"data": {"remote": "s3://${B}/dvc"}}, "data.remote: 's3://${B}/dvc' has a variable", "write the address out"),
+    ({"storage": "s3://"}, "storage: 's3://' names no bucket", "s3://bucket/prefix"),
+    ({"storage": "s3:///sweeps"}, "storage: 's3:///sweeps' names no bucket", "s3://bucket/prefix"),
+    ({"storage": "/"}, "storage: '/' is the whole disk", "/mnt/shared"),
+    ({"storage": "~/sweeps"}, "storage: '~/sweeps' is another folder for each user", "/mnt/shared"),
+    ({"storage": "/mnt/${USER}"}, "storage: '/mnt/${USER}' has a variable", "write the address out"),
     ({"image": "x"}, "'image' is no key of kind ray", "it belongs to kind kuberay"),
     ({"package": {"limit": 5}}, "package: unknown key 'limit'", "did you mean 'limit_mb'?"),
     ({"package": {"limit_mb": "0"}}, "package.limit_mb: input should be greater than 0, not '0'", ""),
@@ -59,6 +72,16 @@ def test_a_wrong_file_is_refused_with_the_key_and_the_way_out(
 def test_kuberay_needs_what_ray_needs(key: str) -> None:
     with pytest.raises(ConfigError, match=f"'{key}' is missing"):
         cluster_from({name: value for name, value in KUBERAY.items() if name != key}, place="k.yaml")
+
+
+def test_a_file_of_one_host_is_no_tracking_server_for_pods() -> None:
+    with pytest.raises(ConfigError, match="sqlite:// is no server that every host reaches"):
+        cluster_from({**KUBERAY, "tracking": "sqlite:////tmp/x.db"}, place="k.yaml")
+
+
+def test_local_may_keep_its_sweeps_below_the_users_own_folder() -> None:
+    where = cluster_from({"kind": "local", "storage": "~/x", "tracking": "sqlite:////tmp/x.db"}, place="l.yaml").where
+    assert where.storage == str(Path.home() / "x")
 
 
 def test_local_needs_nothing_and_says_where_this_machine_keeps_its_sweeps() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from fakes import drive, make_spec, opened
 
+from gatesweep.cli.following import _next, cluster_rows
+from gatesweep.cli.launching import send_again, show_logs
 from gatesweep.errors import ClusterError, ConfigError, NotFound, StorageError
 from gatesweep.launch import followed as followed_module
 from gatesweep.launch.clean import age_of, clean, look
@@ -20,6 +23,7 @@ from gatesweep.launch.runner import Job
 from gatesweep.launch.sections import ClusterConfig
 from gatesweep.launch.status import status
 from gatesweep.launch.stop import stop
+from gatesweep.launch.submit import Sent
 from gatesweep.launch.submitted import Attempt, Submitted, remember
 from gatesweep.sweep.control import pending
 
@@ -91,6 +95,26 @@ def test_a_dead_job_leaves_an_open_sweep_interrupted(sent: Submitted, own_home: 
     runner.state = "failed"
     told = status(find("toy", own_home), quiet)
     assert (told["state"], told["trials"]["stopped"], told["running"]) == ("interrupted", 1, [])
+
+
+def test_a_driver_that_wrote_its_sweeps_end_has_not_failed(
+    sent: Submitted, own_home: Path, runner: FakeRunner
+) -> None:
+    runner.state = "failed"  # a driver that was stopped ends with exit code 130
+    _finished(_folder(sent))
+    assert status(find("toy", own_home), quiet)["job"] == {"state": "ended", "message": ""}
+    seen = len(find("toy", own_home).records())
+    remember(sent.with_attempt(Attempt(2, "toy-a2", "now", seen)), own_home)
+    assert status(find("toy", own_home), quiet)["job"]["state"] == "failed", "this one died before it wrote anything"
+
+
+def test_a_stopped_sweeps_driver_is_stopped(sent: Submitted, own_home: Path, runner: FakeRunner) -> None:
+    runner.state = "failed"
+    ledger = opened(_folder(sent), make_spec())
+    ledger.note({"event": "stop", "reason": "stopped by the user"})
+    ledger.log.close()
+    told = status(find("toy", own_home), quiet)
+    assert (told["state"], told["job"]["state"]) == ("stopped", "stopped")
 
 
 def test_where_the_storage_is_not_to_be_seen_the_tracking_server_is_asked(
@@ -205,6 +229,17 @@ def test_one_trial_is_stopped_alone_and_never_by_its_job(sent: Submitted, own_ho
     assert runner.stopped == []
 
 
+def test_a_trial_beyond_the_budget_is_refused_and_one_within_it_stops_at_its_next_epoch(
+    sent: Submitted, own_home: Path
+) -> None:
+    _open(_folder(sent))
+    with pytest.raises(ConfigError, match="there is no trial t0008: toy has 8, t0000 to t0007"):
+        stop(find("toy", own_home), "epoch", "t0008", quiet)
+    said: list[str] = []
+    stop(find("toy", own_home), "epoch", "t0007", said.append)
+    assert said == ["trial t0007 is asked to stop: it stops at its next epoch"]
+
+
 def test_a_sweep_that_has_not_begun_is_stopped_by_its_job(sent: Submitted, own_home: Path, runner: FakeRunner) -> None:
     assert stop(find("toy", own_home), "epoch", None, quiet) | {"how": ""} == {
         "sweep_id": "toy", "trial": None, "how": "", "asked": False, "signalled": True}  # fmt: skip
@@ -230,6 +265,59 @@ def test_what_is_over_cannot_be_stopped(sent: Submitted, own_home: Path, runner:
     with pytest.raises(ClusterError, match="there is nothing to stop: the sweep is done"):
         stop(find("toy", own_home), "now", None, quiet)
     assert runner.stopped == []
+
+
+# What the command line makes of it.
+
+
+def test_resuming_what_is_done_sends_no_driver_unless_the_tracking_store_lacks_something(
+    sent: Submitted, own_home: Path, runner: FakeRunner, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    sending: list[list[str]] = []
+
+    def again(followed: Followed, spec: Any, words: list[str], say: Any) -> Sent:
+        sending.append(words)
+        return Sent("toy", "toy-a2", "lab")
+
+    monkeypatch.setattr("gatesweep.launch.submit.again", again)
+    runner.state = "succeeded"
+    _finished(_folder(sent))
+    send_again(find("toy", own_home), [], retry_failed=False, as_json=False)
+    send_again(find("toy", own_home), [], retry_failed=False, as_json=True)
+    line, answer = capsys.readouterr().out.splitlines()
+    assert line == "sweep toy: nothing is left to do; --set budget.trials=… extends it"
+    assert json.loads(answer)["reason"] == "nothing is left to do"
+    assert sending == []
+    send_again(find("toy", own_home), ["budget.trials=9"], retry_failed=False, as_json=False)
+    (_folder(sent) / "unsent").touch()
+    send_again(find("toy", own_home), [], retry_failed=False, as_json=False)
+    assert sending == [["--set", "budget.trials=9"], []]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_driver_that_said_nothing_is_said_to_have(
+    sent: Submitted, runner: FakeRunner, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    as_json: bool
+) -> None:  # fmt: skip
+    monkeypatch.setattr(runner, "log", lambda attempt: "")
+    show_logs("toy", None, None, follow=False, as_json=as_json)
+    assert "the driver toy-a1 has said nothing" in capsys.readouterr().err
+
+
+def test_a_sweep_that_failed_has_two_ways_on() -> None:
+    ways = _next({"sweep_id": "toy", "state": "failed", "cluster": "lab"})
+    assert "gatesweep logs toy" in ways
+    assert "gatesweep resume toy" in ways
+
+
+def test_list_asks_no_cluster_and_knows_what_the_storage_tells(
+    sent: Submitted, own_home: Path, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Followed, "job", None)
+    assert [row["state"] for row in cluster_rows(own_home, set())] == ["sent"]
+    _finished(_folder(sent))
+    assert [row["state"] for row in cluster_rows(own_home, set())] == ["done"]
 
 
 # Cleaning.

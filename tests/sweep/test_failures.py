@@ -225,6 +225,18 @@ def test_a_stop_at_the_next_epoch_or_after_the_running_trials_loses_no_epoch(tmp
     assert not any(r["event"] == "fail" for r in ledger.log.records)
 
 
+def test_a_stop_that_comes_with_the_last_epoch_changes_nothing(tmp_path: Path):
+    ledger = opened(tmp_path, make_spec(budget={"trials": 1}))
+    ledger.next("a")
+    ledger.pausing = "epoch"
+    for epoch in range(1, EPOCHS + 1):
+        report = {"attempt": 1, "epoch": epoch, "metrics": {"val/mae": 1.0}, "checkpoint": ""}
+        ledger.result("a", {**report, "final": epoch == EPOCHS})
+    ledger.released("a")
+    assert ledger.next("b") == "finished"
+    assert (ledger.stopped, ledger.finished) == (None, True)
+
+
 def test_a_death_travels_as_json_and_comes_back_the_same():
     death = Death("bad_data", "full", "", "n", "h", "fail")
     assert Death(**json.loads(json.dumps(death.as_dict()))) == death

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatesweep.cli.answer import print_json, say
+from gatesweep.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from gatesweep.launch.followed import Followed
+    from gatesweep.launch.progress import Progress
 
 WATCH_S = 2.0
 LIST_S = 10.0
@@ -23,6 +27,9 @@ def show_status(sweep_id: str, cluster: Path | None, *, watch: bool, as_json: bo
     from gatesweep.launch.followed import find
     from gatesweep.launch.status import status
 
+    if watch and as_json:
+        raise ConfigError("one JSON object is one look, and --watch looks again and again", place="--json",
+                          hint=f"leave one out; a script asks `gatesweep status {sweep_id} --json` again and again")
     followed = find(sweep_id, api.here(), cluster)
     if as_json:
         print_json(status(followed, say))
@@ -115,7 +122,7 @@ def _next(told: dict[str, Any]) -> str:
         "done": f"gatesweep report {sweep_id}" if not told["cluster"] else "",
         "stopped": f"gatesweep resume {sweep_id}",
         "interrupted": f"gatesweep resume {sweep_id}",
-        "failed": f"gatesweep logs {sweep_id}",
+        "failed": f"gatesweep logs {sweep_id} says why; gatesweep resume {sweep_id} tries again",
     }.get(told["state"], "")
 
 
@@ -146,14 +153,24 @@ def _fill(row: dict[str, Any], home: Path) -> None:
     from gatesweep.launch.followed import find
 
     try:
-        progress = find(row["sweep_id"], home).progress()
+        followed = find(row["sweep_id"], home)
+        progress = followed.progress()
+        state = progress.ended or _open_state(followed, progress)
     except GatesweepError:
         row["state"] = "unreadable from here"
         return
     best = progress.best()
     row.update(
-        state=progress.ended or ("open" if progress.asked else "sent"),
+        state=state,
         over=progress.counts(live=True)["over"],
         trials=progress.asked or row["trials"],
         best=f"{best['value']:.5g}" if best else "",
     )
+
+
+def _open_state(followed: Followed, progress: Progress) -> str:
+    """As `status` says it, as far as the storage tells: a cluster is not asked, and a holder may be on a dead host."""
+    if not progress.asked:
+        return "sent"
+    holder = followed.holder()
+    return "open" if holder is None or holder.alive else "interrupted"

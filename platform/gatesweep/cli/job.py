@@ -61,16 +61,23 @@ def _arguments(what: str, help_: str, words: Sequence[str] | None, flags: Sequen
 
 def _conduct(given: Any, spec: Any) -> Sweep:
     """Begin, or go on where the log is: the same command, however often it is started."""
+    from rich.console import Console
+
     from gatesweep import api
-    from gatesweep.sweep.session import Hooks
+    from gatesweep.sweep.live import Board
+    from gatesweep.sweep.session import Hooks, Session
+
+    def watch(session: Session) -> Board:
+        say(f"sweep {session.sweep_id}: {session.spec.question or session.spec.objective.metric}")
+        return Board(session.ledger, Console(stderr=True))
 
     hooks, where = Hooks(say=say), _where(given.cluster)
     with libraries_on_stderr():
         if given.id and _begun(given.id, where):
             extension = [assignment for assignment in given.set if assignment.startswith("budget.")]
             return api.resume(given.id, overrides=extension, retry_failed=getattr(given, "retry_failed", False),
-                              hooks=hooks, where=where)  # fmt: skip
-        return api.sweep(spec(), sweep_id=given.id, overrides=given.set, hooks=hooks, where=where)
+                              hooks=hooks, watch=watch, where=where)  # fmt: skip
+        return api.sweep(spec(), sweep_id=given.id, overrides=given.set, hooks=hooks, watch=watch, where=where)
 
 
 def _where(file: Path | None) -> Where:

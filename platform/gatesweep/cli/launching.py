@@ -74,10 +74,37 @@ def send_again(followed: Followed, overrides: Sequence[str], *, retry_failed: bo
     if retry_failed and not _failed(followed):
         raise ConfigError("no trial of it failed", place=followed.sweep_id,
                           hint=f"gatesweep resume {followed.sweep_id} goes on with what is open")
+    if not overrides and not retry_failed and _is_done(followed):
+        _print_done(followed, as_json)
+        return
     spec = spec_from(followed.spec, place=followed.sweep_id)
     words = [word for assignment in overrides for word in ("--set", assignment)]
     sent = again(followed, spec, [*words, *(["--retry-failed"] if retry_failed else [])], say)
     _print_sent(sent, as_json)
+
+
+def _is_done(followed: Followed) -> bool:
+    """Whether another driver had nothing to do, not even to send what the tracking store lacks."""
+    from gatesweep.launch.followed import surroundings
+    from gatesweep.sweep.session import UNSENT
+
+    try:
+        progress = followed.progress()
+        if progress.ended != "done" or followed.state(progress, followed.job()) != "done":
+            return False
+        with surroundings(followed.cluster):
+            return not followed.place.exists(UNSENT)
+    except StorageError:
+        return False
+
+
+def _print_done(followed: Followed, as_json: bool) -> None:
+    sweep_id = followed.sweep_id
+    if as_json:
+        print_json({"sweep_id": sweep_id, "job_id": None, "state": "done", "reason": "nothing is left to do",
+                    "hint": "--set budget.trials=… extends it"})  # fmt: skip
+        return
+    print(f"sweep {sweep_id}: nothing is left to do; --set budget.trials=… extends it")
 
 
 def _failed(followed: Followed) -> bool:
@@ -100,11 +127,24 @@ def show_logs(sweep_id: str, trial: str | None, cluster: Path | None, *, follow:
     followed = find(sweep_id, api.here(), cluster)
     pieces = trial_log(followed, name, follow=follow) if name else driver_log(followed, follow=follow)
     if as_json:
-        print_json({"sweep_id": sweep_id, "trial": name, "log": "".join(pieces)})
+        log = "".join(pieces)
+        print_json({"sweep_id": sweep_id, "trial": name, "log": log})
+        if not log and name is None:
+            say(_silence(followed))
         return
+    silent = True
     for piece in pieces:
+        silent = silent and not piece
         sys.stdout.write(piece)
         sys.stdout.flush()
+    if silent and name is None:
+        say(_silence(followed))
+
+
+def _silence(followed: Followed) -> str:
+    attempt = followed.attempt
+    return (f"the driver {attempt.job_id if attempt else ''} said nothing: gatesweep status {followed.sweep_id} shows"
+            f" how it is, and if it was killed, gatesweep resume {followed.sweep_id} starts another")  # fmt: skip
 
 
 def end(sweep_id: str, trial: str | None, cluster: Path | None, *, drain: bool, now: bool, as_json: bool) -> None:

@@ -43,15 +43,22 @@ def cluster_from(raw: Mapping[str, Any], *, place: str) -> ClusterConfig:
         hint = did_you_mean(str(kind), TYPES)
         raise ConfigError(f"kind: there is no kind of cluster {kind!r}", place=place, hint=hint)
     _refuse_secrets(raw, place)
+    _refuse_unknown(raw, kind, place)
     for key, (why, hint) in NEEDED.items():
         if kind != "local" and raw.get(key) is None:
             raise ConfigError(f"'{key}' is missing: {why}", place=place, hint=hint)
-    for key in raw:
-        owners = [other for other in TYPES if other != kind and key in TYPES[other].model_fields]
-        if key not in TYPES[kind].model_fields and owners:
+    return build(TYPES[kind], dict(raw), place=place)
+
+
+def _refuse_unknown(raw: Mapping[str, Any], kind: str, place: str) -> None:
+    """Before what is missing: a key that is misspelt is why."""
+    known = TYPES[kind].model_fields
+    for key in (key for key in raw if key not in known):
+        owners = [other for other in TYPES if key in TYPES[other].model_fields]
+        if owners:
             raise ConfigError(f"'{key}' is no key of kind {kind}", place=place,
                               hint=f"it belongs to kind {' and '.join(owners)}; or leave it out")
-    return build(TYPES[kind], dict(raw), place=place)
+        raise ConfigError(f"unknown key '{key}'", place=place, hint=did_you_mean(str(key), known))
 
 
 def _refuse_secrets(raw: Mapping[str, Any], place: str) -> None:

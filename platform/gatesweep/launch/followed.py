@@ -53,13 +53,13 @@ class Followed:
         """The newest driver; of unknown state where its cluster does not answer; none where nothing tells of one."""
         try:
             runner, attempt = self.runner, self.attempt
-            return runner.job(attempt) if runner and attempt else self._holder()
+            return runner.job(attempt) if runner and attempt else self.holder()
         except ClusterError as error:
             attempt = self.submitted.newest if self.submitted else None
             return Job(attempt.job_id if attempt else "", "unknown", str(error).partition("\n")[0])
 
-    def _holder(self) -> Job | None:
-        """Whoever holds the log of a sweep that nobody submitted: a process in some terminal."""
+    def holder(self) -> Job | None:
+        """Whoever holds the log, as its lease says: for a sweep that nobody submitted, a process in some terminal."""
         with surroundings(self.cluster):
             if not self.place.exists(LOG):
                 return None

@@ -12,7 +12,7 @@ from gatesweep.launch.sections import ClusterConfig, LocalCluster, RayCluster
 from gatesweep.launch.submitted import Attempt
 
 State = Literal["pending", "running", "succeeded", "failed", "stopped", "ended", "unknown"]
-"""ended: on this machine, where nobody kept the exit code."""
+"""ended: on this machine, where nobody kept the exit code; or, in `status`, once the log says that all is done."""
 
 
 @dataclass(frozen=True)

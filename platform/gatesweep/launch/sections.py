@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from gatesweep.config.secrets import Reference
 from gatesweep.config.section import Section
+from gatesweep.launch import reach
 from gatesweep.sweep.where import Where
 
 RAY_LIMIT_MB = 100
@@ -21,6 +22,11 @@ class DataPlace(Section):
 
     remote: str | None = None
     """A DVC remote, as DVC or fsspec write its address: s3://bucket/dvc, /mnt/shared/dvc. None: through the driver."""
+
+    @field_validator("remote")
+    @classmethod
+    def _written_out(cls, value: str | None) -> str | None:
+        return value if value is None else reach.literal(value)
 
 
 class NodePlace(Section):
@@ -124,20 +130,13 @@ class ClusterConfig(Section):
 
     @field_validator("storage")
     @classmethod
-    def _a_folder_or_s3(cls, value: str | None) -> str | None:
-        scheme, separator, _ = (value or "").partition("://")
-        if separator and scheme != "s3":
-            raise ValueError(f"{scheme}:// is no storage of sweeps\n\nhint: a folder that every host sees, or s3://…")
-        if value and not separator and not Path(value).expanduser().is_absolute():
-            raise ValueError(f"'{value}' is not absolute, and hosts have other folders\n\nhint: start it with /")
-        return value
+    def _a_folder_or_s3(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return value if value is None else reach.storage_address(value, info.data.get("kind", ""))
 
     @field_validator("tracking")
     @classmethod
-    def _an_address(cls, value: str | None) -> str | None:
-        if value and "://" not in value:
-            raise ValueError(f"'{value}' is no address\n\nhint: http://host:5000, of a server that every host reaches")
-        return value
+    def _an_address(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return value if value is None else reach.tracking_address(value, info.data.get("kind", ""))
 
     @property
     def where(self) -> Where:
@@ -189,7 +188,8 @@ class RayCluster(ClusterConfig):
     @field_validator("address")
     @classmethod
     def _a_job_server(cls, value: str) -> str:
-        if not re.fullmatch(r"https?://[^/\s]+/?", value):
+        reach.literal(value)
+        if not re.fullmatch(r"https?://[^/\s:][^/\s]*/?", value):
             hint = "http://host:8265, what the dashboard is served at; not ray:// and not the head's port 6379"
             raise ValueError(f"'{value}' is no address of a job server\n\nhint: {hint}")
         return value.rstrip("/")

@@ -31,7 +31,16 @@ def status(followed: Followed, say: Callable[[str], None]) -> dict[str, Any]:
             raise
         say(f"{str(error).partition(chr(10))[0]}; asking the tracking server")
         return _framed(followed, job, _from_tracker(followed, job))
-    return _framed(followed, job, _from_log(followed, progress, job))
+    return _framed(followed, _in_the_logs_words(followed, progress, job), _from_log(followed, progress, job))
+
+
+def _in_the_logs_words(followed: Followed, progress: Progress, job: Job | None) -> Job | None:
+    """A driver that wrote the end of its sweep has not failed, whatever its exit code made of it."""
+    newest = followed.submitted.newest if followed.submitted else None
+    wrote = progress.records > (newest.seen if newest else 0)
+    if job is None or job.alive or job.state == "unknown" or not (progress.ended and wrote):
+        return job
+    return Job(job.job_id, "ended" if progress.ended == "done" else "stopped")
 
 
 def _framed(followed: Followed, job: Job | None, found: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from gatesweep.errors import ClusterError, StorageError
+from gatesweep.errors import ClusterError, ConfigError, StorageError
 from gatesweep.launch.followed import Followed, surroundings
 from gatesweep.launch.runner import Job
 from gatesweep.sweep.control import ask
@@ -26,6 +26,7 @@ def stop(followed: Followed, how: How, trial: str | None, say: Callable[[str], N
 
     Raises:
         ClusterError: there is nothing to stop, or neither storage nor cluster can be reached.
+        ConfigError: the sweep has no such trial, nor will have.
     """
     job = followed.job()
     begun = _begun(followed, job, trial)
@@ -37,8 +38,10 @@ def stop(followed: Followed, how: How, trial: str | None, say: Callable[[str], N
         why = "its storage cannot be reached from here" if begun else "it has not begun"
         raise ClusterError(f"{'trial' if trial else 'the sweep'} cannot be stopped: {why}", place=followed.sweep_id,
                            hint="run this on a machine that sees the storage" if begun else "wait a moment")
+    # however a trial is stopped, its next report ends it
+    means = "it stops at its next epoch" if trial else _MEANS[how]
     target = f"trial {trial}" if trial else "the sweep"
-    say(f"{target} is asked to stop: {_MEANS[how]}" if asked else f"the job of {target} is interrupted")
+    say(f"{target} is asked to stop: {means}" if asked else f"the job of {target} is interrupted")
     return {"sweep_id": followed.sweep_id, "trial": trial, "how": how, "asked": asked, "signalled": signalled}
 
 
@@ -56,7 +59,17 @@ def _begun(followed: Followed, job: Job | None, trial: str | None) -> bool:
     if trial and trial in progress.trials and progress.trials[trial].outcome:
         raise ClusterError(f"there is nothing to stop: trial {trial} is {progress.trials[trial].outcome}",
                            place=followed.sweep_id, hint=f"gatesweep status {followed.sweep_id}")
+    if trial and trial not in progress.trials:
+        _refuse_beyond(followed, trial, progress.asked)
     return progress.asked > 0
+
+
+def _refuse_beyond(followed: Followed, trial: str, asked: int) -> None:
+    """A trial that the budget has no place for."""
+    asked = asked or int(followed.spec["budget"]["trials"])
+    if int(trial.removeprefix("t")) >= asked:
+        raise ConfigError(f"there is no trial {trial}: {followed.sweep_id} has {asked}, t0000 to t{asked - 1:04d}",
+                          place="--trial", hint=f"gatesweep status {followed.sweep_id} shows those that run")
 
 
 def _ask(followed: Followed, how: How, trial: str | None, say: Callable[[str], None]) -> bool:

@@ -23,5 +23,5 @@ def check_disk(folder: Path) -> None:
         raise ResourceError(
             f"only {free >> 20} MiB are free and a run wants at least {MIN_FREE_BYTES >> 20}",
             place=str(there),
-            hint="free some disk, or point GATESWEEP_HOME to another one",
+            hint="free some disk, or name another one: GATESWEEP_HOME, on a cluster its file's `storage`",
         )

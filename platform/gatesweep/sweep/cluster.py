@@ -110,15 +110,23 @@ def local(cpus: int, pending: int = 1, *, warm: bool = False) -> Iterator[Path]:
     warnings.filterwarnings("ignore", module="ray")
     on_term = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=str(folder),
-            _system_config={"preload_python_modules": [WARM] if warm else []},
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(folder),
+                _system_config={"preload_python_modules": [WARM] if warm else []},
+            )
+        except Exception as error:  # Ray raises Exception itself here
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ResourceError(
+                f"Ray did not start: {said}",
+                place="this machine",
+                hint="a very busy machine needs another try; gatesweep doctor starts Ray alone",
+            ) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_term)  # Ray puts a handler of its own there
         with _one_environment():

@@ -91,7 +91,8 @@ class Ledger:
         if self.pausing:
             if live:
                 return "wait"
-            self.stop(BY_USER)
+            if not self.finished:
+                self.stop(BY_USER)
             return "finished"
         if len(live) >= self.budget.concurrent:
             return "wait"

@@ -26,7 +26,7 @@ from gatesweep.sweep.where import Where
 from gatesweep.sweep.worker import Surroundings
 from gatesweep.track.lineage import Lock
 from gatesweep.track.log import SweepLog
-from gatesweep.track.projector import Projector
+from gatesweep.track.projector import AWAY_S, Projector
 from gatesweep.track.store import Store
 
 if TYPE_CHECKING:  # a task imports torch, which is to happen beside Ray's start
@@ -34,6 +34,9 @@ if TYPE_CHECKING:  # a task imports torch, which is to happen beside Ray's start
 
 Say = Callable[[str], None]
 T = TypeVar("T")
+
+PATIENT_S = 120.0
+"""How long a driver on a cluster, for which nobody waits, waits at the end for a store that was silent before."""
 
 UNSENT = "unsent"
 """A mark in the sweep's place: the tracking store has not got everything that the log says."""
@@ -131,9 +134,9 @@ class Session:
         if self.place.local is None:
             self.place.upload(self.folder / name, name)
 
-    def close(self, deadline_s: float = 30.0) -> int:
+    def close(self, deadline_s: float = 30.0, away_s: float = AWAY_S) -> int:
         """Bring the tracking store up to date and let the log go; returns how many records the store still lacks."""
-        unsent = self.projector.close(deadline_s)
+        unsent = self.projector.close(deadline_s, away_s=away_s)
         if unsent:
             self.hooks.say(
                 f"the tracking store still lacks {unsent} records; `gatesweep resume {self.sweep_id}` sends them, "

@@ -105,11 +105,11 @@ def start(
     }
 
     def make() -> Session:
-        folder = working_copy(at, sweep_id, home)
-        folder.mkdir(parents=True, exist_ok=True)
-        at.write("lock.json", lock.text().encode())
+        at.write("lock.json", lock.text().encode())  # the place tells what is wrong with it
         if lock.diff:
             at.write("diff.patch", lock.diff.encode())
+        folder = working_copy(at, sweep_id, home)
+        folder.mkdir(parents=True, exist_ok=True)
         log = SweepLog(at, create=True)
         log.append(first)
         return opened(spec, sweep_id, at, folder, log, store, lock, task, hooks, where)

@@ -122,7 +122,7 @@ class _Attempt:
         from gatesweep.sweep.node_data import node_folder
 
         given = self.around.node_folder
-        return Path(given) if given and not os.environ.get("GATESWEEP_NODE_FOLDER") else node_folder()
+        return Path(given) if given else node_folder()
 
     def _open_shelf(self) -> Shelf:
         scratch = None

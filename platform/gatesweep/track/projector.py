@@ -23,7 +23,7 @@ from gatesweep.track.store import Store
 from gatesweep.track.view import PARENT
 
 AWAY_S = 2.0
-"""How long the end of a sweep waits for a store that was silent before."""
+"""How long a person who waits for a sweep's end waits for a store that was silent before."""
 
 
 class Projector:
@@ -80,13 +80,16 @@ class Projector:
         """Close the sweep's own run, after everything fed so far: `completed`, `stopped` or `failed`."""
         self._inbox.put(Ending(outcome, summary))
 
-    def close(self, deadline_s: float = 30.0) -> int:
-        """Write what is left, for at most so many seconds; of a store that has not been answering, only `AWAY_S`.
+    def close(self, deadline_s: float = 30.0, *, away_s: float = AWAY_S) -> int:
+        """Write what is left, for at most so many seconds.
+
+        Args:
+            away_s: how long a store is waited for that was silent before.
 
         Returns:
             How many values, files and states the store has not got: a `resume` of the sweep sends them.
         """
-        deadline_s = min(deadline_s, AWAY_S) if self._patience.away else deadline_s
+        deadline_s = away_s if self._patience.away else deadline_s
         self._deadline_s = time.monotonic() + deadline_s
         self._inbox.put(None)
         if self._thread.is_alive():

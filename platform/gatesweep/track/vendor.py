@@ -93,7 +93,8 @@ def not_answering(uri: str, error: BaseException) -> StoreError:
         return StoreError(f"the driver of this database is not installed: {error}", place=public(uri),
                           hint=f"pip install {error.name}")
     return StoreError(f"the tracking server does not answer: {_reason(error)}", place=public(uri),
-                      hint="start it, or correct MLFLOW_TRACKING_URI; without that variable runs go to the local store")
+                      hint="start it, or correct MLFLOW_TRACKING_URI (on a cluster: `tracking` of its file);"
+                           " without that variable runs go to the local store")
 
 
 def _reason(error: BaseException) -> str:
