@@ -302,7 +302,7 @@ def test_a_driver_that_said_nothing_is_said_to_have(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(runner, "log", lambda attempt: "")
     show_logs("toy", None, None, follow=False, as_json=as_json)
-    assert "the driver toy-a1 has said nothing" in capsys.readouterr().err
+    assert "the driver toy-a1 said nothing" in capsys.readouterr().err
 
 
 def test_a_sweep_that_failed_has_two_ways_on() -> None:

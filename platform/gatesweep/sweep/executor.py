@@ -130,6 +130,8 @@ class LedgerScheduler(FIFOScheduler):
     @_fail_stop
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         run, key = _the_run(), trial.trial_id
+        if key not in run.ledger.running:  # of an attempt that is over: its death was told before its last words
+            return str(TrialScheduler.STOP)
         run.where[key], run.heard_s[key] = (result["node"], result["host"]), time.monotonic()
         if "died" in result:
             if result["attempt"] == run.ledger.trials[run.ledger.running[key]].attempt:
@@ -165,13 +167,23 @@ class LedgerCallback(Callback):
 
 def _error_of(trial: Any) -> BaseException | str | None:
     """Why Tune's trial died. `get_pickled_error` looks where the file is copied to only later."""
-    pickled, text = trial.pickled_error_file, trial.error_file
-    if pickled and os.path.exists(pickled):
-        from ray import cloudpickle
+    found, text = _loaded(trial.pickled_error_file), trial.error_file
+    if isinstance(found, BaseException) or not text or not os.path.exists(text):
+        return found
+    return Path(text).read_text(errors="replace")
 
-        with open(pickled, "rb") as file:  # written a moment ago by this very process
+
+def _loaded(pickled: str | None) -> BaseException | str | None:
+    """The error that this very process has just written; why it cannot be had, where a user's exception is at fault."""
+    if not pickled or not os.path.exists(pickled):
+        return None
+    from ray import cloudpickle
+
+    try:
+        with open(pickled, "rb") as file:
             return cast(BaseException, cloudpickle.load(file))
-    return Path(text).read_text(errors="replace") if text and os.path.exists(text) else None
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 @contextlib.contextmanager
