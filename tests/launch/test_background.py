@@ -32,7 +32,7 @@ def test_a_background_sweep_survives_a_stop_and_a_kill_and_ends_with_every_trial
     terminal("submit", "sweep.yaml", "--cluster", "local.yaml", "--id", "toy")
     terminal.until("toy", lambda told: told["running"] and told["best"])
     terminal("stop", "toy", "--now")
-    terminal.until("toy", lambda told: told["state"] == "stopped" and told["job"]["state"] == "ended")
+    terminal.until("toy", lambda told: told["state"] == "stopped" and told["job"]["state"] == "stopped")
 
     terminal("resume", "toy")
     terminal.until("toy", lambda told: told["state"] == "running" and told["running"] and told["best"])
