@@ -123,7 +123,9 @@ def submit(
 @app.command()
 def status(
     sweep_id: SweepId,
-    watch: Annotated[bool, typer.Option("--watch", help="Draw it again every two seconds until it ends.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Draw it again every two seconds until it ends; not with --json.")
+    ] = False,
     cluster: OtherCluster = None,
     json: JsonOption = False,
 ) -> None:
