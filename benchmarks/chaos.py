@@ -129,7 +129,7 @@ def one(bed: Bed, number: int, seed: int, victims: Sequence[str]) -> dict[str, A
         **disaster.story, "resumed": sweep.resumed, "hung": sweep.hung,
         "wall_s": round(time.perf_counter() - started, 1), "counts": asdict(counts),
     }  # fmt: skip
-    if counts.faults or sweep.errors:
+    if counts.faults or sweep.errors or sweep.resumed:
         print("\n".join([*sweep.errors, sweep.log()[-6000:]]), file=sys.stderr, flush=True)
     return result
 

@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+import ray
 
 from gatesweep.storage import place
+from gatesweep.sweep import cluster
 from gatesweep.sweep.replay import replay
 from gatesweep.track.log import read
 
@@ -73,6 +75,14 @@ def _wait_for(home: Path, sweep_id: str, results: int, process: subprocess.Popen
 def _rows(home: Path, query: str) -> list[tuple]:
     with sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True) as database:
         return database.execute(query).fetchall()
+
+
+def test_the_token_of_a_cluster_of_its_own_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what this process joins or submits to next would be spoken to with the wrong one."""
+    for name in cluster.TOKENS:
+        monkeypatch.delenv(name, raising=False)
+    assert cluster.can_start() == ray.__version__
+    assert not any(name in os.environ for name in cluster.TOKENS)
 
 
 def _ray_processes(home: Path) -> list[str]:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import psutil
 
+from gatesweep.sweep.cluster import TOKENS
+
 
 @dataclass(frozen=True)
 class RayHead:
@@ -52,7 +54,8 @@ def ray_head(**environment: str) -> Iterator[RayHead]:
     token_file.write_text(token)
     token_file.chmod(0o600)
     gcs, dashboard, client, agent, agent_grpc, metrics = free_ports(6)
-    variables = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_file),
+    inherited = {name: value for name, value in os.environ.items() if name not in TOKENS}
+    variables = {**inherited, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_file),
                  "RAY_USAGE_STATS_ENABLED": "0", "GATESWEEP_TEST_HEAD": str(folder), **environment}  # fmt: skip
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--temp-dir={folder}/r",
                "--node-ip-address=127.0.0.1", f"--port={gcs}", "--dashboard-host=127.0.0.1",

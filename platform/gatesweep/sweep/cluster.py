@@ -97,7 +97,8 @@ def local(cpus: int, pending: int = 1, *, warm: bool = False) -> Iterator[Path]:
         warm: the workers import what a trial needs as soon as they start, while the driver is busy with its checks.
     """
     _set_environment(pending)
-    if not any(os.environ.get(name) for name in TOKENS):
+    own_token = not any(os.environ.get(name) for name in TOKENS)
+    if own_token:
         os.environ[TOKENS[0]] = _OWN_TOKEN
     import ray
 
@@ -133,6 +134,8 @@ def local(cpus: int, pending: int = 1, *, warm: bool = False) -> Iterator[Path]:
             yield folder
     finally:
         _shut_down()
+        if own_token:  # this process may join or submit to another cluster next
+            os.environ.pop(TOKENS[0], None)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -148,8 +151,6 @@ def joined(address: str, cpus: float, pending: int = 1) -> Iterator[None]:
         ResourceError: no node has as much; it does not let us in.
     """
     _set_environment(pending)
-    if os.environ.get(TOKENS[0]) == _OWN_TOKEN:
-        del os.environ[TOKENS[0]]
     import ray
 
     read_token_again()
