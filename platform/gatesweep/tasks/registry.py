@@ -17,6 +17,7 @@ from gatesweep.config.section import Section
 from gatesweep.errors import ConfigError
 
 if TYPE_CHECKING:
+    from gatesweep.models.config import ModelConfig
     from gatesweep.tasks.base import Task
 
 
@@ -32,6 +33,9 @@ class TaskEntry:
 
     metrics: tuple[str, ...]
     """Names without their split, as reported for `val` and `test`; `train` reports `loss` alone."""
+
+    model: str = "gatesweep.models.config:ModelConfig"
+    """The `Section` of its `model:` key, a kind of `ModelConfig`; its module imports nothing heavy."""
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -53,6 +57,23 @@ def data_section(task_name: str) -> type[Section]:
         return cast(type[Section], _load(TASKS[task_name].config, Section))
     own: type[Section] = _attribute(task_name, "data_section", "a subclass of gatesweep.config.section.Section",
                                     lambda value: isinstance(value, type) and issubclass(value, Section))
+    return own
+
+
+def model_section(task_name: str) -> type[ModelConfig]:
+    """The class of the configuration's `model:` section: a task of the user's own may have a `model_section`.
+
+    Raises:
+        ConfigError: no such task, or a `model_section` that is no kind of `ModelConfig`.
+    """
+    from gatesweep.models.config import ModelConfig
+
+    if task_name in TASKS:
+        return cast("type[ModelConfig]", _load(TASKS[task_name].model, ModelConfig))
+    if not hasattr(_load(_own(task_name), object), "model_section"):
+        return ModelConfig
+    own: type[ModelConfig] = _attribute(task_name, "model_section", "a subclass of gatesweep.models.config.ModelConfig",
+                                        lambda value: isinstance(value, type) and issubclass(value, ModelConfig))
     return own
 
 
