@@ -20,7 +20,7 @@ def test_the_summary_is_torchs_last_hidden_state_of_both_directions() -> None:
     theirs = nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True)
     theirs.load_state_dict(encoder.recurrent.state_dict())
     x = torch.randn(2, 6, 3)
-    outputs, summary = encoder(x)
+    outputs, summary, _ = encoder(x)
     expected, (h, _) = theirs(x)
     torch.testing.assert_close(outputs, expected)
     torch.testing.assert_close(summary, torch.cat([h[2], h[3]], dim=1))
@@ -30,14 +30,14 @@ def test_the_summary_of_a_padded_sequence_is_that_of_the_sequence_alone() -> Non
     torch.manual_seed(0)
     encoder = RecurrentEncoder(ModelConfig(cell="coupled", hidden_size=4, bidirectional=True), input_size=3)
     x = torch.randn(2, 6, 3)
-    _, summary = encoder(x, lengths=[4, 6])
-    torch.testing.assert_close(summary[:1], encoder(x[:1, :4])[1])
+    summary = encoder(x, lengths=[4, 6]).summary_BO
+    torch.testing.assert_close(summary[:1], encoder(x[:1, :4]).summary_BO)
 
 
 def test_the_summary_is_what_the_last_layer_gives_residual_and_all() -> None:
     torch.manual_seed(0)
     config = ModelConfig(cell="gru", hidden_size=4, layers=2, bidirectional=True, residual=True)
-    outputs, summary = RecurrentEncoder(config, input_size=3)(torch.randn(2, 6, 3), lengths=[4, 6])
+    outputs, summary, _ = RecurrentEncoder(config, input_size=3)(torch.randn(2, 6, 3), lengths=[4, 6])
     last = torch.stack([outputs[0, 3, :4], outputs[1, 5, :4]])
     assert torch.equal(summary, torch.cat([last, outputs[:, 0, 4:]], dim=1))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gatesweep.models.config import ModelConfig
+from gatesweep.models.encoders import build_encoder
 from gatesweep.models.heads import ForecastHead
-from gatesweep.models.recurrent import RecurrentEncoder
 
 
 class Forecaster(nn.Module):
@@ -26,7 +26,7 @@ class Forecaster(nn.Module):
         self, config: ModelConfig, past_size: int, future_size: int, horizon: int, targets: int = 1
     ) -> None:
         super().__init__()
-        self.encoder = RecurrentEncoder(config, past_size)
+        self.encoder = build_encoder(config, past_size)
         self.head = ForecastHead(self.encoder.output_size, future_size, horizon, targets)
         self.targets = targets
 
@@ -36,6 +36,5 @@ class Forecaster(nn.Module):
         Raises:
             ShapeError: sizes that do not fit, or an empty past.
         """
-        _, summary_BO = self.encoder(past_BTD)
-        forecast_BFY: Tensor = self.head(summary_BO, future_BFE)
+        forecast_BFY: Tensor = self.head(self.encoder(past_BTD).summary_BO, future_BFE)
         return forecast_BFY.squeeze(2) if self.targets == 1 else forecast_BFY

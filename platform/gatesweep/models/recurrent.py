@@ -6,15 +6,17 @@ Shape suffixes: T time steps, B batch, D inputs, O outputs (hidden units times d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gatesweep.cells.layer import Recurrent
 from gatesweep.models.config import ModelConfig
+from gatesweep.models.encoder import Encoded, Encoder
 
 
-class RecurrentEncoder(nn.Module):
+class RecurrentEncoder(Encoder):
     """The recurrent layers of a configuration, with dropout on what leaves the last one."""
 
     def __init__(self, config: ModelConfig, input_size: int) -> None:
@@ -27,21 +29,15 @@ class RecurrentEncoder(nn.Module):
         """Width of the outputs and of the summary."""
         return self.recurrent.output_size
 
-    def forward(self, x_BTD: Tensor, lengths: Tensor | Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
-        """Read every sequence.
-
-        Args:
-            lengths: steps of each sequence where they differ; the rest is padding.
+    def forward(self, x_BTD: Tensor, lengths: Tensor | Sequence[int] | None = None, state: Any = None) -> Encoded:
+        """See `Encoder.forward`.
 
         Returns:
-            `outputs_BTO` of every step, and `summary_BO`: the last layer's output at each sequence's last step, and, of
-            a bidirectional layer, beside it the reverse direction's at the first.
-
-        Raises:
-            ShapeError: sizes that do not fit, or an empty sequence.
+            The outputs; as summary the last layer's output at each sequence's last step, and, of a bidirectional layer,
+            beside it the reverse direction's at the first; the layers' state after it.
         """
-        outputs_BTO, _ = self.recurrent(x_BTD, lengths=lengths)
-        return self.dropout(outputs_BTO), self.dropout(self._summary(outputs_BTO, lengths))
+        outputs_BTO, last = self.recurrent(x_BTD, state, lengths=lengths)
+        return Encoded(self.dropout(outputs_BTO), self.dropout(self._summary(outputs_BTO, lengths)), last)
 
     def _summary(self, outputs_BTO: Tensor, lengths: Tensor | Sequence[int] | None) -> Tensor:
         """Taken from the outputs, not from the state: residual connections and dropout are in the outputs alone."""

@@ -15,7 +15,7 @@ from gatesweep.config.section import Section
 from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.models.config import ModelConfig
-from gatesweep.tasks.registry import data_section, epoch_metrics
+from gatesweep.tasks.registry import data_section, epoch_metrics, model_section
 from gatesweep.train.config import KeepConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
 
 
@@ -31,8 +31,8 @@ class ExperimentConfig(Section):
     data: SerializeAsAny[Section]
     """The task's own data section."""
 
-    model: ModelConfig = ModelConfig()
-    """The cell and what is built of it."""
+    model: SerializeAsAny[ModelConfig] = ModelConfig()
+    """The cell and what is built of it; a task may add keys of its own."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
     """How the weights move."""
@@ -61,12 +61,15 @@ class ExperimentConfig(Section):
 
 @lru_cache
 def experiment_type(task: str) -> type[ExperimentConfig]:
-    """`ExperimentConfig` whose `data` is the task's own section.
+    """`ExperimentConfig` whose `data` and `model` are the task's own sections.
 
     Raises:
         ConfigError: no task of that name.
     """
-    made = create_model("ExperimentConfig", __base__=ExperimentConfig, data=(data_section(task), ...))  # type: ignore[call-overload]
+    model = model_section(task)
+    made = create_model(  # type: ignore[call-overload]
+        "ExperimentConfig", __base__=ExperimentConfig, data=(data_section(task), ...), model=(model, model())
+    )
     made.__doc__ = ExperimentConfig.__doc__
     return made
 

@@ -15,7 +15,7 @@ def schema_of(kind: Literal["experiment", "sweep"]) -> dict[str, Any]:
 
 
 def _experiment() -> dict[str, Any]:
-    """One alternative per task for `data:`, and any mapping for a task of the user's own."""
+    """One alternative per task for `data:` and `model:`; for a task of the user's own any mapping."""
     schema = ExperimentConfig.model_json_schema()
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
     alternatives = []
@@ -25,14 +25,12 @@ def _experiment() -> dict[str, Any]:
         alternatives.append(
             {
                 "if": {"properties": {"task": {"const": name}}},
-                "then": {"properties": {"data": own["properties"]["data"]}},
+                "then": {"properties": {key: own["properties"][key] for key in ("data", "model")}},
             }
         )
     definitions.pop("Section", None)
-    schema["properties"]["data"] = {
-        "type": "object",
-        "description": schema["properties"]["data"].get("description", ""),
-    }
+    for key in ("data", "model"):
+        schema["properties"][key] = {"type": "object", "description": schema["properties"][key].get("description", "")}
     schema["properties"]["task"]["examples"] = [*TASKS, "my_package.my_module:MyTask"]
     schema["required"] = ["task", "data"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "allOf": alternatives}

@@ -54,6 +54,8 @@ class Task(Protocol):
     metrics: ClassVar[tuple[str, ...]]
     """Reported for val and test, without the split. A task in the registry names them there instead."""
 
+    # model_section: ClassVar[type[ModelConfig]]: may be there; keys that `model:` has beyond those of `ModelConfig`.
+
     datasets: list[Dataset]
     """What was read, for the run's lineage."""
 

@@ -25,11 +25,14 @@ from .normal import text_key
 Empty = Literal["drop", "refuse"]
 Duplicates = Literal["keep", "drop"]
 
+KEPT = ("source", "split", "film")
+"""Columns of a file that are passed on as they are."""
+
 
 def read_labelled_csv(path: str | Path, *, text: str = "text", label: str = "label",
                       rename: Mapping[str, str] | None = None, empty: Empty = "drop",
                       duplicates: Duplicates = "keep") -> pd.DataFrame:
-    """The columns `text`, `label` and, where the file has it, `source`; `attrs["account"]` is the `TextAccount`.
+    """The columns `text`, `label` and, where the file has them, `KEPT`; `attrs["account"]` is the `TextAccount`.
 
     Args:
         path: with a header; `.gz` too.
@@ -46,8 +49,9 @@ def read_labelled_csv(path: str | Path, *, text: str = "text", label: str = "lab
             raise DataError(f"has no column {name!r}: there are {', '.join(map(repr, table.columns))}",
                             place=str(place), hint=nearest(name, list(table.columns)))
     frame = pd.DataFrame({"text": table[text], "label": table[label].str.strip()})
-    if "source" in table and "source" not in (text, label):
-        frame["source"] = table["source"]
+    for name in KEPT:
+        if name in table and name not in (text, label):
+            frame[name] = table[name]
     _refuse_rows(frame, place)
     if rename:
         frame["label"] = frame["label"].map(lambda each: rename.get(each, each))
@@ -66,7 +70,9 @@ def _refuse_rows(frame: pd.DataFrame, place: Path) -> None:
     bad = frame["text"].isna() | frame["label"].isna() | (frame["label"] == "")
     if bad.any():
         raise DataError(f"{int(bad.sum()):,} row(s) have no label or lack a field, the first is row "
-                        f"{int(bad.argmax()) + 1} (counted without the header)", place=str(place), hint="every row needs a text and a label")
+                        f"{int(bad.argmax()) + 1} (counted without the header)", place=str(place),
+                        hint="every row needs a text and a "
+                        "label")
     if frame.empty:
         raise DataError("holds a header and no rows", place=str(place))
 

@@ -1,8 +1,8 @@
 """read_lines: a file as lines, strictly UTF-8, with or without gz.
 
 A line ends at \\n alone, or at \\r\\n: U+2028, U+0085 and the like stay inside it, because they do not end a line
-where parallel files were aligned. A byte order mark and the \\r are taken off, and counted. Refused, with file, line and
-byte: bytes that are no UTF-8, and NUL.
+where parallel files were aligned. A byte order mark and the \\r are taken off, and counted. Refused, with file, line
+and byte: bytes that are no UTF-8, and NUL.
 """
 
 from __future__ import annotations

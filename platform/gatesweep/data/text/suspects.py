@@ -1,9 +1,9 @@
 """Candidates for wrong labels: texts that a linear model, trained on the others, confidently calls something else.
 
-Bag of words (tf-idf of words and of pairs of words, the 100,000 most frequent), logistic regression, five folds: each text
-is judged by the model that did not see it. Of equal texts the first alone takes part, so that no copy votes for itself.
-A suspect is no proof: irony and mixed opinions are among them. ("Confident learning", C. Northcutt et al., JAIR 2021, is
-the idea; here the rule is the plain one: the text's own label has a probability below 0.1.)
+Bag of words (tf-idf of words and of pairs of words, the 100,000 most frequent), logistic regression, five folds: each
+text is judged by the model that did not see it. Of equal texts the first alone takes part, so that no copy votes for
+itself. A suspect is no proof: irony and mixed opinions are among them. ("Confident learning", C. Northcutt et al., JAIR
+2021, is the idea; here the rule is the plain one: the text's own label has a probability below 0.1.)
 """
 
 from __future__ import annotations

@@ -1,0 +1,68 @@
+"""docs/results.md out of benchmarks/results/tasks/*.json: score, spread over seeds, time, hardware, commit.
+
+    python benchmarks/tasks/results_page.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from rows import RESULTS, ROOT, Row
+
+PAGE = ROOT / "docs" / "results.md"
+HEAD = """# Results
+
+What the committed experiments reach, measured by `benchmarks/tasks/*.py`; each row is kept in
+`benchmarks/results/tasks/` with its configuration's digest. "published" is the number of others for the same setting,
+"baseline" a model without recurrence on the same examples. Times are of the whole training, scoring included.
+"""
+TITLES = {"language_modeling": "Language modelling", "sequence_classification": "Sentiment",
+          "translation": "Translation", "families": "Families", "transfer": "Transfer"}  # fmt: skip
+
+
+def page() -> str:
+    """The whole page."""
+    files = sorted(RESULTS.glob("*.json"))
+    parts = [HEAD, *(section(file.stem, json.loads(file.read_text())) for file in files)]
+    return "\n".join(parts)
+
+
+def section(task: str, rows: Sequence[Row]) -> str:
+    """A task's table: a line for each name, over its seeds."""
+    lines = [f"## {TITLES.get(task, task.replace('_', ' ').capitalize())}", "",
+             "| what | score | baseline | published | seeds | minutes | threads | commit |",
+             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for name in dict.fromkeys(row["name"] for row in rows):
+        lines.append(line([row for row in rows if row["name"] == name]))
+    machines = sorted({row["machine"] for row in rows})
+    return "\n".join([*lines, "", f"On {'; '.join(machines)}.", ""])
+
+
+def line(same: Sequence[Row]) -> str:
+    """The seeds of one name."""
+    first = same[0]
+    told = f"**{first['name']}**" + (f"<br>{first['about']}" if first.get("about") else "")
+    keys = first.get("show") or [key for key in first["metrics"] if key.startswith(("val/", "test/"))]
+    scores = "<br>".join(f"{key} {spread([row['metrics'][key] for row in same])}" for key in keys)
+    baseline = first.get("baseline") or {}
+    beside = "<br>".join(f"{key} {value:.4g}" for key, value in baseline.get("metrics", {}).items() if key in keys)
+    minutes = statistics.mean(row["wall_s"] for row in same) / 60
+    commits = ", ".join(dict.fromkeys(row["commit"] for row in same))
+    beaten = "<br>".join(filter(None, [baseline.get("name", ""), beside]))
+    cells = [told, scores, beaten, first.get("published", ""), len(same), f"{minutes:.1f}", first.get("threads", ""),
+             commits]  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def spread(values: Sequence[float]) -> str:
+    """The mean, and the standard deviation where there are several."""
+    mean = statistics.mean(values)
+    return f"{mean:.4g}" if len(values) == 1 else f"{mean:.4g} ± {statistics.stdev(values):.2g}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(Path(PAGE).relative_to(ROOT))

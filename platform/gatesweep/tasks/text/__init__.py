@@ -1,0 +1,1 @@
+"""What tasks on text share: words, vocabularies, batches of similar length."""
