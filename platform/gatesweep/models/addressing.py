@@ -60,7 +60,8 @@ def weights(asked: Address, memory_BNW: Tensor, before_BAN: Tensor) -> Tensor:
     like_BAN = similarity(asked.key_BAW, memory_BNW)
     content_BAN = (asked.strength_BA.unsqueeze(-1) * like_BAN).softmax(-1)
     gated_BAN = torch.lerp(before_BAN, content_BAN, asked.gate_BA.unsqueeze(-1))
-    shifted_BAN = sum(asked.shift_BA3[..., k, None] * gated_BAN.roll(j, -1) for k, j in enumerate(SHIFTS))
+    rolled_BAN3 = torch.stack([gated_BAN.roll(j, -1) for j in SHIFTS], -1)
+    shifted_BAN = (rolled_BAN3 @ asked.shift_BA3.unsqueeze(-1)).squeeze(-1)
     return (asked.sharpness_BA.unsqueeze(-1) * shifted_BAN.clamp_min(SMALLEST).log()).softmax(-1)
 
 

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from gatesweep.cells.layer import Recurrent
 from gatesweep.models.config import ModelConfig
+from gatesweep.models.costs import cell_flops
 from gatesweep.models.encoder import Encoded
 from gatesweep.models.family import Family
 from gatesweep.models.pooling import AttentionPooling
-from gatesweep.models.costs import cell_flops
 from gatesweep.models.self_attention import SelfAttention, carried, causal_sight, filled, full_sight, seen
 
 

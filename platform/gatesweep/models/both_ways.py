@@ -5,7 +5,8 @@ Shape suffixes: T time steps, B batch, D inputs, O outputs of both.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class BothWays(Family):
         self.ways = nn.ModuleList([forwards, backwards])
 
     def state_flops(self, length: int) -> float:
-        return sum(way.state_flops(length) for way in self.ways)
+        return sum(way.state_flops(length) for way in cast("Iterable[Family]", self.ways))
 
     def _encode(self, x_BTD: Tensor, lengths_B: Tensor | None, state: Any) -> Encoded:
         forwards, backwards = self.ways

@@ -2,7 +2,8 @@
 
     y_t = b + Σ_j W_j x_(t - (k - 1 - j) d)            causal: k taps, d steps apart, the last on the present
 
-Not causal, the taps stand around t: (k - 1) d / 2 steps on either side, the odd one before. Outside of a sequence x is 0.
+Not causal, the taps stand around t: (k - 1) d / 2 steps on either side, the odd one before. Outside of a sequence x is
+0.
 
 Shape suffixes: T time steps, B batch, C channels in, A channels out, P past steps, (k - 1) d.
 """

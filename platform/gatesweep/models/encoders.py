@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from gatesweep.errors import ConfigError
 from gatesweep.models.attention_encoder import AttentionEncoder
 from gatesweep.models.both_ways import BothWays
 from gatesweep.models.config import ModelConfig
 from gatesweep.models.encoder import Encoder
-from gatesweep.models.family import Family
 from gatesweep.models.memory import MemoryEncoder
 from gatesweep.models.recurrent import RecurrentEncoder
 from gatesweep.models.tcn import TemporalConvolution
@@ -17,7 +14,7 @@ from gatesweep.models.transformer import TransformerEncoder
 from gatesweep.models.xlstm import XLSTM
 
 _BOTH_WAYS_OR_CAUSAL = {"attention": AttentionEncoder, "transformer": TransformerEncoder, "tcn": TemporalConvolution}
-_ONE_WAY: dict[str, Callable[[ModelConfig, int], Family]] = {"xlstm": XLSTM, "memory": MemoryEncoder}
+_ONE_WAY: dict[str, type[XLSTM | MemoryEncoder]] = {"xlstm": XLSTM, "memory": MemoryEncoder}
 
 
 def build_encoder(config: ModelConfig, input_size: int, *, causal: bool = False) -> Encoder:

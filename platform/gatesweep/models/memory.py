@@ -11,8 +11,8 @@ The memory starts empty, each head at slot 0. A padded step changes nothing.
 
 The loop over time is Python's, some forty operations of torch a step: see docs/families.md for what that costs.
 
-Shape suffixes: T time steps, B batch, D inputs, O outputs of the controller, H hidden units, A heads of a kind, N slots,
-W numbers in a slot.
+Shape suffixes: T time steps, B batch, D inputs, O outputs of the controller, H hidden units, A heads, N slots, W
+numbers in a slot, F what the reading heads find.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from gatesweep.cells.layer import Recurrent
 from gatesweep.models import addressing, padding
 from gatesweep.models.config import ModelConfig
+from gatesweep.models.costs import cell_flops
 from gatesweep.models.encoder import Encoded
 from gatesweep.models.family import Family
-from gatesweep.models.costs import cell_flops
 
 
 class Turing(NamedTuple):
@@ -63,7 +63,12 @@ class MemoryEncoder(Family):
         return None, ((B, self.slots, self.width), (B, 2 * self.heads, self.slots), (B, self.heads * self.width))
 
     def _encode(self, x_BTD: Tensor, lengths_B: Tensor | None, state: Any) -> Encoded:
-        controller, turing = (None, self._empty(x_BTD)) if state is None else (state[0], Turing(*state[1]))
+        turing = self._empty(len(x_BTD)) if state is None else Turing(*state[1])
+        with torch.autocast(x_BTD.device.type, enabled=False):  # the memory keeps the weights' precision
+            outputs_BTH, after = self._loop(x_BTD.to(turing.r_BF.dtype), lengths_B, state and state[0], turing)
+        return Encoded(outputs_BTH, padding.last(outputs_BTH, lengths_B), after)
+
+    def _loop(self, x_BTD: Tensor, lengths_B: Tensor | None, controller: Any, turing: Turing) -> tuple[Tensor, Any]:
         alive_BT = None if lengths_B is None else padding.alive(lengths_B, x_BTD.shape[1])
         outputs = []
         for t, x_BD in enumerate(x_BTD.unbind(1)):
@@ -75,8 +80,7 @@ class MemoryEncoder(Family):
                 now = Turing(*_chosen(alive_B, now, turing, 0))
             controller, turing = after, now
             outputs.append(torch.cat([h_BO, now.r_BF], 1))
-        outputs_BTH = self.output(torch.stack(outputs, 1))
-        return Encoded(outputs_BTH, padding.last(outputs_BTH, lengths_B), (controller, tuple(turing)))
+        return self.output(torch.stack(outputs, 1)), (controller, tuple(turing))
 
     def _control(self, x_BD: Tensor, state: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
         given = state[0] if state is not None and len(state) == 1 else state
@@ -91,8 +95,8 @@ class MemoryEncoder(Family):
         memory_BNW = addressing.write(w_BAN[:, self.heads :], erase_BAW, add_BAW, before.memory_BNW)
         return Turing(memory_BNW, w_BAN, addressing.read(w_BAN[:, : self.heads], memory_BNW).flatten(1))
 
-    def _empty(self, like_BTD: Tensor) -> Turing:
-        like, (_, sizes) = self.output.weight, self._state_sizes(len(like_BTD))
+    def _empty(self, B: int) -> Turing:
+        like, (_, sizes) = self.output.weight, self._state_sizes(B)
         memory_BNW, w_BAN, r_BF = (like.new_zeros(size) for size in sizes)
         w_BAN[..., 0] = 1.0
         return Turing(memory_BNW, w_BAN, r_BF)

@@ -1,5 +1,5 @@
-"""The mLSTM block of xLSTM: up-projected, convolved, remembered in a matrix, gated and projected down (Beck et al. 2024,
-"xLSTM: Extended long short-term memory", NeurIPS, section 2.4 and figure 11).
+"""The mLSTM block of xLSTM: up-projected, convolved, remembered in a matrix, gated and projected down (Beck et al.
+2024, "xLSTM: Extended long short-term memory", NeurIPS, section 2.4 and figure 11).
 
     u, z = W_up LN x                    two branches of I = 2 H units
     c = silu(convolution(u))            causal, each unit by itself, k steps
@@ -57,7 +57,9 @@ class MatrixBlock(nn.Module):
         past_BIP = None if state is None else state[3]
         c_BIT, past_BIP = self.convolution(u_BTI.transpose(1, 2), lengths_B, past_BIP)
         c_BTI = functional.silu(c_BIT).transpose(1, 2)
-        read_BTI, memory = self._remember(c_BTI, u_BTI, lengths_B, state)
+        with torch.autocast(x_BTH.device.type, enabled=False):  # the memory keeps the weights' precision
+            dtype = self.skip.dtype
+            read_BTI, memory = self._remember(c_BTI.to(dtype), u_BTI.to(dtype), lengths_B, state)
         h_BTI = self.head_norm(read_BTI.flatten(0, 1)).view_as(read_BTI) + self.skip * c_BTI
         return x_BTH + self.dropout(self.down(h_BTI * functional.silu(z_BTI))), (*memory, past_BIP)
 

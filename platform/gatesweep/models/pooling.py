@@ -29,6 +29,12 @@ class AttentionPooling(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """`(pooled_BO, log_sum_B)` of these steps and, where `before` is what this gave for earlier ones, of those too.
         """
+        with torch.autocast(outputs_BTO.device.type, enabled=False):  # sums over a sequence, carried from part to part
+            return self._pool(outputs_BTO.to(self.score[0].weight.dtype), lengths_B, before)
+
+    def _pool(
+        self, outputs_BTO: Tensor, lengths_B: Tensor | None, before: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
         score_BT = self.score(outputs_BTO).squeeze(2)
         if lengths_B is not None:
             score_BT = score_BT.masked_fill(~padding.alive(lengths_B, score_BT.shape[1]), -torch.inf)

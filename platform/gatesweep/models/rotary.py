@@ -19,9 +19,9 @@ class Turns:
     """The angles of steps 0 … S - 1."""
 
     def __init__(self, steps: int, units: int, like: Tensor) -> None:
-        exact = {"dtype": torch.promote_types(like.dtype, torch.float32), "device": like.device}  # t θ wants precision
-        theta_J = BASE ** (-torch.arange(0, units, 2, **exact) / units)
-        angle_SJ = torch.arange(steps, **exact)[:, None] * theta_J
+        exact = torch.promote_types(like.dtype, torch.float32)  # t θ grows with t
+        theta_J = BASE ** (-torch.arange(0, units, 2, dtype=exact, device=like.device) / units)
+        angle_SJ = torch.arange(steps, dtype=exact, device=like.device)[:, None] * theta_J
         self.cos_SJ, self.sin_SJ = angle_SJ.cos().to(like.dtype), angle_SJ.sin().to(like.dtype)
 
     def turn(self, x_SE: Tensor, first: int = 0) -> Tensor:

@@ -1,9 +1,9 @@
 """A temporal convolutional network: residual blocks of dilated convolutions (Bai, Kolter & Koltun 2018, "An empirical
 evaluation of generic convolutional and recurrent networks for sequence modeling", section 3 and figure 1).
 
-    x <- relu(R x + F(x))        F: twice (convolution with weight norm, relu, dropout), 2^l steps between taps in block l
-                                 R: the identity; in the first block a matrix, where inputs and hidden units differ
-    outputs = x                  summary = outputs of the last step
+    x <- relu(R x + F(x))      F: twice (convolution with weight norm, relu, dropout), taps 2^l steps apart in block l
+                               R: the identity; in the first block a matrix, where inputs and hidden units differ
+    outputs = x                summary = outputs of the last step
 
 A step sees 1 + 2 (k - 1) (2^layers - 1) steps: itself and those before it if causal, else half on either side. Causal,
 the state is what each convolution has still to see, so that parts of a sequence give what the whole gives.
@@ -13,7 +13,8 @@ Shape suffixes: T time steps, B batch, D inputs, C channels: inputs or hidden un
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -52,6 +53,10 @@ class TemporalBlock(nn.Module):
             after.append(carried_BCP)
         return _zeroed(functional.relu(y_BCT + self.shortcut(x_BCT)), lengths_B), tuple(after)
 
+    def state_sizes(self, B: int) -> tuple[tuple[int, int, int], ...]:
+        """Of what each convolution carries."""
+        return tuple(c.state_size(B) for c in cast("Iterable[Convolution]", self.convolutions))
+
 
 class TemporalConvolution(Family):
     """`layers` blocks; causal, its state is `(past_BCP of each convolution) of each block`."""
@@ -73,7 +78,7 @@ class TemporalConvolution(Family):
     def _state_sizes(self, B: int) -> Any:
         if not self.causal:
             return None
-        return tuple(tuple(c.state_size(B) for c in block.convolutions) for block in self.blocks)
+        return tuple(block.state_sizes(B) for block in cast("Iterable[TemporalBlock]", self.blocks))
 
     def _encode(self, x_BTD: Tensor, lengths_B: Tensor | None, state: Any) -> Encoded:
         x_BCT, after = x_BTD.transpose(1, 2), []

@@ -7,8 +7,8 @@
 
 Each part's output is dropped out before it is added, as in the paper's section 5.4; attention weights are not.
 
-Causal, it carries keys and values of the last `context` - 1 steps, so that parts of a sequence give what the whole gives.
-Not causal, every step sees all others, and there is no state.
+Causal, it carries keys and values of the last `context` - 1 steps, so that parts of a sequence give what the whole
+gives. Not causal, every step sees all others, and there is no state.
 
 Shape suffixes: T time steps, B batch, D inputs, H hidden units, N heads, P past steps, E units of a head.
 """
@@ -50,7 +50,8 @@ class TransformerBlock(nn.Module):
 
 
 class TransformerEncoder(Family):
-    """`layers` blocks of `hidden_size` units; causal, its state is `(filled_B, ((k_BNPE, v_BNPE) of each layer, …))`."""
+    """`layers` blocks of `hidden_size` units; causal, its state is `(filled_B, ((k_BNPE, v_BNPE), …))`, a pair of each.
+    """
 
     def __init__(self, config: ModelConfig, input_size: int, *, causal: bool = False) -> None:
         width, heads = config.hidden_size, config.attention_heads
@@ -71,8 +72,8 @@ class TransformerEncoder(Family):
 
     def _encode(self, x_BTD: Tensor, lengths_B: Tensor | None, state: Any) -> Encoded:
         B, T, _ = x_BTD.shape
-        filled_B, pasts = state if state is not None else (None, [None] * len(self.blocks))
-        before = 0 if state is None else pasts[0][0].shape[2]
+        filled_B, pasts = (None, (None,) * len(self.blocks)) if state is None else state
+        before = 0 if state is None else state[1][0][0].shape[2]
         sight = (causal_sight(T, before, self.context, filled_B, x_BTD.device) if self.causal
                  else full_sight(T, lengths_B))  # fmt: skip
         h_BTH = self.project(x_BTD)

@@ -1,7 +1,7 @@
 """xLSTM: residual blocks of mLSTM and sLSTM, one on the other (Beck et al. 2024, "xLSTM: Extended long short-term
 memory", NeurIPS, section 2.4): `mlstm_block.py`, `slstm_block.py`.
 
-    h = W_x x + b_x            h <- block(h) for each layer            outputs = LN h            summary = the last output
+    h = W_x x + b_x        h <- block(h) for each layer        outputs = LN h        summary = outputs of the last step
 
 `xlstm_blocks` says which block stands where, from the bottom, over and over: `ms` is the paper's xLSTM[1:1].
 
@@ -10,7 +10,8 @@ Shape suffixes: T time steps, B batch, D inputs, H hidden units.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -36,10 +37,14 @@ class XLSTM(Family):
 
     def state_flops(self, length: int) -> float:
         """What every mLSTM does with its matrices, as its equations have it."""
-        return sum(block.state_flops() for block in self.blocks)
+        return sum(block.state_flops() for block in self._blocks)
 
     def _state_sizes(self, B: int) -> Any:
-        return tuple(block.state_sizes(B) for block in self.blocks)
+        return tuple(block.state_sizes(B) for block in self._blocks)
+
+    @property
+    def _blocks(self) -> Iterable[MatrixBlock | ScalarBlock]:
+        return cast("Iterable[MatrixBlock | ScalarBlock]", self.blocks)
 
     def _encode(self, x_BTD: Tensor, lengths_B: Tensor | None, state: Any) -> Encoded:
         h_BTH, after = self.project(x_BTD), []
