@@ -55,9 +55,10 @@ class MemoryEncoder(Family):
         self.output = nn.Linear(controller.output_size + found, config.hidden_size)
 
     def state_flops(self, length: int) -> float:
-        """Keys against slots, reading, erasing and adding, besides what the controller does."""
-        one = float(self.heads * self.slots * self.width)
-        return cell_flops(self.controller) + 2 * 2 * one + 2 * one + 2 * one + 2 * one
+        """Of each number of the memory and each pair of heads 11: two keys 2 each, reading and adding 2, erasing 3; and
+        shifts; besides what the controller does."""
+        shifts = 2.0 * len(addressing.SHIFTS) * 2 * self.heads * self.slots
+        return cell_flops(self.controller) + 11.0 * self.heads * self.slots * self.width + shifts
 
     def _state_sizes(self, B: int) -> Any:
         return None, ((B, self.slots, self.width), (B, 2 * self.heads, self.slots), (B, self.heads * self.width))
