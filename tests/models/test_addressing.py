@@ -110,20 +110,20 @@ def test_what_is_written_at_full_weight_replaces_what_was_there() -> None:
 
 
 def test_it_learns_to_copy_what_it_saw() -> None:
-    """Graves et al.'s first task, of 3 vectors of 4 bits, in 250 steps: by guessing, a bit costs log 2 = 0.693."""
+    """Graves et al.'s first task, of 2 vectors of 4 bits: by guessing, a bit costs log 2 = 0.693."""
     torch.manual_seed(0)
-    model = MemoryEncoder(ModelConfig(family="memory", hidden_size=24, memory_slots=8, memory_width=8), 6)
+    model = MemoryEncoder(ModelConfig(family="memory", hidden_size=24, memory_slots=6, memory_width=8), 6)
     head, generator = nn.Linear(24, 4), torch.Generator().manual_seed(1)
-    optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], lr=1e-2)
+    optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], lr=3e-2)
     losses = []
-    for _ in range(250):
-        bits = torch.randint(0, 2, (32, 3, 4), generator=generator).float()
-        x = torch.zeros(32, 7, 6)
-        x[:, :3, :4], x[:, 3, 4], x[:, 4:, 5] = bits, 1.0, 1.0
-        loss = nn.functional.binary_cross_entropy_with_logits(head(model(x).outputs_BTO[:, 4:]), bits)
+    for _ in range(120):
+        bits = torch.randint(0, 2, (32, 2, 4), generator=generator).float()
+        x = torch.zeros(32, 5, 6)
+        x[:, :2, :4], x[:, 2, 4], x[:, 3:, 5] = bits, 1.0, 1.0
+        loss = nn.functional.binary_cross_entropy_with_logits(head(model(x).outputs_BTO[:, 3:]), bits)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         losses.append(loss.item())
-    assert sum(losses[-10:]) / 10 < 0.3
+    assert sum(losses[-10:]) / 10 < 0.15

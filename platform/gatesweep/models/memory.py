@@ -9,7 +9,7 @@
 
 The memory starts empty, each head at slot 0. A padded step changes nothing.
 
-The loop over time is Python's, some forty operations of torch a step: see docs/families.md for what that costs.
+The loop over time is Python's, some eighty operations of torch a step: see docs/families.md for what that costs.
 
 Shape suffixes: T time steps, B batch, D inputs, O outputs of the controller, H hidden units, A heads, N slots, W
 numbers in a slot, F what the reading heads find.
