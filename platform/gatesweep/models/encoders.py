@@ -13,7 +13,9 @@ from gatesweep.models.tcn import TemporalConvolution
 from gatesweep.models.transformer import TransformerEncoder
 from gatesweep.models.xlstm import XLSTM
 
-_BOTH_WAYS_OR_CAUSAL = {"attention": AttentionEncoder, "transformer": TransformerEncoder, "tcn": TemporalConvolution}
+_BOTH_WAYS_OR_CAUSAL: dict[str, type[AttentionEncoder | TransformerEncoder | TemporalConvolution]] = {
+    "attention": AttentionEncoder, "transformer": TransformerEncoder, "tcn": TemporalConvolution,
+}  # fmt: skip
 _ONE_WAY: dict[str, type[XLSTM | MemoryEncoder]] = {"xlstm": XLSTM, "memory": MemoryEncoder}
 
 

@@ -30,7 +30,7 @@ class AttentionPooling(nn.Module):
         """`(pooled_BO, log_sum_B)` of these steps and, where `before` is what this gave for earlier ones, of those too.
         """
         with torch.autocast(outputs_BTO.device.type, enabled=False):  # sums over a sequence, carried from part to part
-            return self._pool(outputs_BTO.to(self.score[0].weight.dtype), lengths_B, before)
+            return self._pool(outputs_BTO.to(next(self.parameters()).dtype), lengths_B, before)
 
     def _pool(
         self, outputs_BTO: Tensor, lengths_B: Tensor | None, before: tuple[Tensor, Tensor] | None
