@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gatesweep.config.digest import digest
 from gatesweep.errors import DataError
-from gatesweep.tasks.language_modeling.config import LanguageData
+from gatesweep.tasks.language_modeling.config import WORD_FILES, LanguageData
 from gatesweep.tasks.text.tokens import word_tokens
 from gatesweep.tasks.text.vocabulary import UNKNOWN, Vocabulary
 
@@ -48,6 +48,8 @@ class Corpus:
     parts: Mapping[str, Part]
     distinct: int
     """Different words of the training text, before any became `<unk>`."""
+    said: tuple[str, ...] = ()
+    """What the reading had to say."""
 
     @property
     def counts_V(self) -> Ids:
@@ -66,17 +68,16 @@ def tokens_of(line: str, data: LanguageData) -> list[str]:
     return list(SPACE.join(words)) if data.characters else words
 
 
-def build(lines: Mapping[str, Sequence[str]], data: LanguageData, *, known: bool = False) -> Corpus:
+def build(lines: Mapping[str, Sequence[str]], data: LanguageData, said: tuple[str, ...] = ()) -> Corpus:
     """Vocabulary and numbers.
 
     Args:
         lines: of each split.
-        known: a standard set: nothing is added to its vocabulary.
 
     Raises:
         DataError: no training text.
     """
-    train = list(lines["train"])
+    train, known = list(lines["train"]), data.name in WORD_FILES
     train = train[: max(1, round(data.fraction * len(train)))]
     tokens = {name: [tokens_of(line, data) for line in (train if name == "train" else part)]
               for name, part in lines.items()}  # fmt: skip
@@ -88,7 +89,7 @@ def build(lines: Mapping[str, Sequence[str]], data: LanguageData, *, known: bool
     specials = [EOS] if known and UNKNOWN not in counts else [EOS, UNKNOWN]
     vocabulary = Vocabulary.build(counts, specials=specials, min_count=least, max_size=data.max_vocabulary)
     parts = {name: number(part, vocabulary, data, place=name) for name, part in tokens.items()}
-    return Corpus(vocabulary, parts, len(counts))
+    return Corpus(vocabulary, parts, len(counts), said)
 
 
 def number(tokens: Sequence[Sequence[str]], vocabulary: Vocabulary, data: LanguageData, *, place: str) -> Part:

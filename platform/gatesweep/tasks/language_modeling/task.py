@@ -16,7 +16,7 @@ from gatesweep.errors import DataError
 from gatesweep.tasks.base import Baseline
 from gatesweep.tasks.language_modeling import baselines, figures, source
 from gatesweep.tasks.language_modeling.config import LanguageData, LanguageModel
-from gatesweep.tasks.language_modeling.corpus import Corpus, Ids, build, characters_V, kept, number, tokens_of
+from gatesweep.tasks.language_modeling.corpus import Corpus, Ids, Part, build, characters_V, kept, number, tokens_of
 from gatesweep.tasks.language_modeling.module import LanguageModule, build_network
 from gatesweep.tasks.language_modeling.streams import IGNORED, StreamsModule, Window
 
@@ -32,10 +32,11 @@ class LanguageModeling:
 
     def __init__(self, data: LanguageData, model: LanguageModel, *, batch_size: int, seed: int,
                  say: Callable[[str], None]) -> None:  # fmt: skip
-        dataset, read = source.of(data, say)
-        self.data = data
+        dataset = source.dataset_of(data, say)
+        self.data, self.say = data, say
+        self._told: set[tuple[Path, str]] = set()
         self.datasets: list[Dataset] = [dataset]
-        self.corpus = kept(data, dataset.md5, lambda: build(read(), data, known=data.name in source.LAYOUTS))
+        self.corpus = kept(data, dataset.md5, lambda: self._built(dataset))
         self.splits = tuple(split for split in SPLITS if split in self.corpus.parts)
         self.data_module = StreamsModule(
             {split: part.ids_N for split, part in self.corpus.parts.items()}, self.corpus.eos, batch_size=batch_size,
@@ -104,10 +105,7 @@ class LanguageModeling:
         if path is None:
             parts = {name: part.ids_N for name, part in self.corpus.parts.items()}
         else:
-            lines = source.read_folder(path)
-            wanted = lines if split == "all" else {name: lines[name] for name in (split,) if name in lines}
-            parts = {name: number([tokens_of(line, self.data) for line in part], self.corpus.vocabulary, self.data,
-                                  place=f"{path}: {name}").ids_N for name, part in wanted.items()}  # fmt: skip
+            parts = self._other(path, split)
         if split == "all":
             return np.concatenate(list(parts.values()))
         if split not in parts:
@@ -115,17 +113,43 @@ class LanguageModeling:
                             hint=f"there is {', '.join(parts)}")  # fmt: skip
         return parts[split]
 
+    def _built(self, dataset: Dataset) -> Corpus:
+        text = source.read(dataset, self.data)
+        return build(text.lines, self.data, text.said)
+
+    def _other(self, path: Path, split: str) -> dict[str, Ids]:
+        """Of another folder; one without splits is of whatever split is asked for. Its `<unk>` are said once."""
+        lines = source.read_other(path).lines
+        if split not in ("all", *lines) and "all" in lines:
+            lines = {split: lines["all"]}
+        found = {}
+        for name, part in lines.items():
+            if split in ("all", name):
+                made = number([tokens_of(line, self.data) for line in part], self.corpus.vocabulary, self.data,
+                              place=f"{path}: {name}")  # fmt: skip
+                found[name] = made.ids_N
+                if (path, name) not in self._told:
+                    self._told.add((path, name))
+                    self.say(told(name, made))
+        return found
+
 
 def describe(corpus: Corpus, data: LanguageData, module: StreamsModule) -> list[str]:
     """Lines for the log."""
     unit = "characters" if data.characters else "words"
-    lines = [f"vocabulary: {len(corpus.vocabulary):,} {unit}, of {corpus.distinct:,} in the training text"]
-    for split, part in corpus.parts.items():
-        more = f", {part.empty:,} of them empty" if part.empty else ""
-        lines.append(f"{split}: {len(part.ids_N):,} tokens in {part.lines:,} lines{more};"
-                     f" {part.unknown:,} are not in the vocabulary ({100 * part.unknown / len(part.ids_N):.2f}%)")
+    lines = [*corpus.said, f"vocabulary: {len(corpus.vocabulary):,} {unit}, `<eos>` and `<unk>` counted; the training text"
+             f" has {corpus.distinct:,}"]  # fmt: skip
+    lines += [told(split, part) for split, part in corpus.parts.items()]
     dropped = len(corpus.parts["train"].ids_N) % module.batch_size
     lines.append(f"training: {module.batch_size} streams, windows of {data.bptt} steps, the state carried, anew with"
                  f" each epoch; the last {dropped} tokens left out")
     lines.append(f"evaluation: {data.eval_streams} streams, the state carried, every token counted once")
     return lines
+
+
+def told(split: str, part: Part) -> str:
+    """One split in one line."""
+    more = f", {part.empty:,} of them empty" if part.empty else ""
+    share = 100 * part.unknown / len(part.ids_N)
+    return (f"{split}: {len(part.ids_N):,} tokens in {part.lines:,} lines{more}; {part.unknown:,} ({share:.2f}%) are not in"
+            " the vocabulary, and read as <unk>")  # fmt: skip
