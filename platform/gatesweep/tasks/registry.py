@@ -44,6 +44,12 @@ TASKS: dict[str, TaskEntry] = {
         task="gatesweep.tasks.forecasting.task:Forecasting",
         metrics=("loss", "mae", "rmse", "mape", "mase", "direction"),
     ),
+    "sequence_classification": TaskEntry(
+        config="gatesweep.tasks.classification.config:ClassificationData",
+        task="gatesweep.tasks.classification.task:SequenceClassification",
+        metrics=("loss", "accuracy", "f1", "auroc", "ece"),
+        model="gatesweep.tasks.classification.config:ClassificationModel",
+    ),
 }
 
 
