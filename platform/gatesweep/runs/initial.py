@@ -80,7 +80,7 @@ def resolved(config: ExperimentConfig, store: Store) -> ExperimentConfig:
 
 
 def _kept(file: Path, store: Store) -> Path:
-    """The file itself where it lies in the home folder; a download is copied there, for it must outlive this process."""
+    """The file itself where it lies in the home folder; a download is copied there: it must outlive this process."""
     from gatesweep.data.pins import md5_of
 
     if file.resolve().is_relative_to(store.home.resolve()):
@@ -147,14 +147,14 @@ def _put_in(
     mine, said = _of(part, ours, "init_from.parts"), []
     common = [name for name in mine if name in theirs]
     if not common:
+        there = dict.fromkeys(name.partition(".")[0] for name in theirs)
         raise ConfigError(f"that run has no part '{part}' with the same names", place=place,
-                          hint=f"it has {', '.join(dict.fromkeys(name.partition('.')[0] for name in theirs))}")  # fmt: skip
+                          hint=f"it has {', '.join(there)}")  # fmt: skip
     for name in common:
         tensor, source = mine[name][1], theirs[name]
         if part != "encoder" and _is_by_word(tensor, source, words):
-            assert words[0] is not None and words[1] is not None, "both vocabularies are known"
-            source, known = by_word(tensor.detach(), source, words[0], words[1])
-            said.append(f"{known:,} of {len(words[1]):,} words are known there, the others start at the mean")
+            source, known = by_word(tensor.detach(), source, words[0] or (), words[1] or ())
+            said.append(f"{known:,} of {len(tensor):,} words are known there, the others start at the mean")
         if tensor.shape != source.shape:
             raise ConfigError(f"'{name}' is {list(source.shape)} there and {list(tensor.shape)} here", place=place,
                               hint="the same sizes in the model section, or fewer init_from.parts")  # fmt: skip

@@ -36,8 +36,8 @@ class OptimizerConfig(Section):
     """Decay of the squared gradient in rmsprop."""
 
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """What the rate is multiplied by from the last layer to the one below, and so on down to the embedding; 1 trains all
-    alike (discriminative rates; Howard & Ruder 2018 divide by 2.6)."""
+    """What the rate is multiplied by from the last layer to the one below, and so on down to the embedding; 1 trains
+    all alike (discriminative rates; Howard & Ruder 2018 divide by 2.6)."""
 
     clip_norm: PositiveFloat | None = 1.0
     """Ceiling on the global gradient norm; none leaves gradients alone."""

@@ -139,7 +139,7 @@ class ClassificationModel(ModelConfig):
     @property
     def contextual(self) -> bool:
         """Whether the vectors are those of a BERT-type encoder: a name, or a folder rather than a file."""
-        return self.embeddings == "minilm" or self.is_path and not _is_file_name(self.embeddings)
+        return self.embeddings == "minilm" or (self.is_path and not _is_file_name(self.embeddings))
 
     @property
     def is_path(self) -> bool:

@@ -50,7 +50,8 @@ def source_of(model: ClassificationModel, say: Callable[[str], None]) -> Source:
     dataset = ensure(model.embeddings, say=say) if named else user_data(model.embeddings)
     if not model.contextual:
         return Source(dataset, None)
-    return Source(dataset, Pieces(dataset.path), int(settings(dataset.path)["hidden_size"]))
+    width = int(settings(dataset.path)["hidden_size"])
+    return Source(dataset, Pieces(dataset.path), width)
 
 
 def features_of(model: ClassificationModel, source: Source, say: Callable[[str], None]) -> Features | None:
@@ -68,12 +69,11 @@ def build_network(model: ClassificationModel, prepared: Prepared, source: Source
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         context = BertTokens(source.dataset.path) if model.contextual and not model.freeze and source.dataset else None
-        network = Classifier(
+        return Classifier(
             model, labels=len(prepared.labels), embedding=_embedding(model, prepared, source, seed), context=context,
             context_size=source.width, pooling=model.pooling, encode=model.encoder, head_size=model.head_size,
             unknown=vocabulary.unknown or 0, word_dropout=model.word_dropout, embedding_dropout=model.embedding_dropout,
         )  # fmt: skip
-    return network
 
 
 def _embedding(model: ClassificationModel, prepared: Prepared, source: Source, seed: int) -> nn.Embedding | None:
@@ -84,8 +84,8 @@ def _embedding(model: ClassificationModel, prepared: Prepared, source: Source, s
     start_VD, found_V = _vectors(model, prepared, source, seed).matrix(
         prepared.reader.vocabulary, size=model.embedding_size, seed=seed)  # fmt: skip
     count_V = np.bincount(np.concatenate(prepared.sides["train"].rows), minlength=words)
-    source.said.append(f"embeddings: {model.embeddings}, {start_VD.shape[1]} numbers a word, has {int(found_V.sum()):,} of"
-                       f" {words:,} words, {count_V[found_V].sum() / count_V.sum():.1%} of the training text")  # fmt: skip
+    source.said.append(f"embeddings: {model.embeddings}, {start_VD.shape[1]} numbers a word, has {found_V.sum():,} of"
+                       f" {words:,} words, {count_V[found_V].sum() / count_V.sum():.1%} of the training text")
     return nn.Embedding.from_pretrained(torch.from_numpy(start_VD), freeze=model.freeze, padding_idx=0)
 
 

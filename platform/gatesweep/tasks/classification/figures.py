@@ -9,7 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gatesweep.tasks.classification.metrics import BINS, Floats, Labels, auroc, calibration_error, confusion, reliability
+from gatesweep.tasks.classification.metrics import (
+    BINS,
+    Floats,
+    Labels,
+    auroc,
+    calibration_error,
+    confusion,
+    reliability,
+)
 
 MODEL, BASELINE, IDEAL = "#d1495b", "#8d96a3", "#222222"
 NAMED = 20

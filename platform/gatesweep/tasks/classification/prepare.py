@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from gatesweep.config.digest import digest
+from gatesweep.data.text import refuse_unseen
 from gatesweep.errors import DataError
 from gatesweep.tasks.classification.config import ClassificationData
 from gatesweep.tasks.classification.reading import Ids, Reader, Words, shortened, unknowns
@@ -76,7 +77,7 @@ class Prepared:
             DataError: it has none.
         """
         if split == "all":
-            sides = [each for each in self.sides.values() if len(each)]
+            sides = list({id(each): each for each in self.sides.values() if len(each)}.values())
             return Texts([t for each in sides for t in each.texts], [r for each in sides for r in each.rows],
                          np.concatenate([each.label_N for each in sides]))  # fmt: skip
         if not len(self.sides[split]):
@@ -122,16 +123,14 @@ def like(frame: pd.DataFrame, trained: Prepared, *, place: str) -> Prepared:
         DataError: a label that the training did not have.
     """
     number = {label: place_K for place_K, label in enumerate(trained.labels)}
-    strange = frame.loc[~frame["label"].isin(trained.labels), "label"].value_counts()
-    if len(strange):
-        raise _unseen(strange, trained.labels, place)
-    sides = {}
-    for split in SPLITS:
-        part = frame[frame["split"] == split] if "split" in frame else frame
-        sides[split] = Texts(list(part["text"]), trained.reader.read(part["text"]),
-                             part["label"].map(number).to_numpy(np.int64))  # fmt: skip
-    if "split" not in frame:
-        sides = {"test": sides["test"]} | {split: sides["test"] for split in SPLITS}
+    refuse_unseen(frame["label"], trained.labels, place)
+    def numbered(part: pd.DataFrame) -> Texts:
+        return Texts(list(part["text"]), trained.reader.read(part["text"]), part["label"].map(number).to_numpy(np.int64))
+
+    if "split" in frame:
+        sides = {split: numbered(frame[frame["split"] == split]) for split in SPLITS}
+    else:
+        sides = dict.fromkeys(SPLITS, numbered(frame))
     return Prepared(trained.data, trained.reader, trained.labels, sides, place)
 
 
@@ -185,13 +184,5 @@ def _labels(parts: Mapping[str, pd.DataFrame], place: str) -> tuple[str, ...]:
     if len(labels) < 2:
         raise DataError(f"train has {len(labels)} label{'s' * (len(labels) != 1)}, and two are the least", place=place)
     for split in ("val", "test"):
-        strange = parts[split].loc[~parts[split]["label"].isin(labels), "label"].value_counts()
-        if len(strange):
-            raise _unseen(strange, labels, f"{place}: {split}")
+        refuse_unseen(parts[split]["label"], labels, f"{place}: {split}")
     return labels
-
-
-def _unseen(strange: pd.Series, labels: Sequence[str], place: str) -> DataError:  # type: ignore[type-arg]
-    told = ", ".join(f"{label!r} ({count} texts)" for label, count in strange.head(5).items())
-    return DataError(f"labels that train has not: {told}", place=place,
-                     hint=f"train has {', '.join(map(repr, labels[:10]))}")  # fmt: skip

@@ -33,7 +33,7 @@ def read(dataset: Dataset, data: ClassificationData) -> pd.DataFrame:
     else:
         frame = read_imdb(dataset.path) if dataset.path.is_dir() else read_labelled_csv(dataset.path)
     columns = [name for name in ("text", "label", "split", "film") if name in frame]
-    frame = frame[columns].reset_index(drop=True).assign(label=frame["label"].astype(str).to_numpy())
+    frame = frame[columns].reset_index(drop=True)
     if "split" in frame:
         _check_splits(frame, dataset.path)
     return frame

@@ -5,28 +5,23 @@ Letters: N texts, G groups.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gatesweep.tasks.text.tokens import MARKUP
+from gatesweep.data.text.normal import text_key
 
 SPLITS = ("train", "val", "test")
 UNUSED = ""
-_NOT_LETTERS = re.compile(r"[\W_]+")
-
-
-def same(text: str) -> str:
-    """What two texts share that are the same but for case, spaces, punctuation and line breaks."""
-    return _NOT_LETTERS.sub(" ", MARKUP.sub(" ", text)).strip().lower()
+UNTOLD = -1
+"""What stands in the column film where it cannot be told."""
 
 
 def without_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Each text once, and how many rows went: later copies; and all copies where their labels differ."""
-    key_N = frame["text"].map(same)
+    key_N = frame["text"].map(text_key)
     labels_N = frame.groupby(key_N)["label"].transform("nunique")
     at_odds_N, copy_N = labels_N > 1, key_N.duplicated()
     dropped = {"copies of other texts": int((copy_N & ~at_odds_N).sum()),
@@ -36,7 +31,7 @@ def without_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
 
 def without_seen(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Where splits are given: a text that test has leaves val and train, one that val has leaves train."""
-    key_N, keep_N, dropped = frame["text"].map(same), np.ones(len(frame), bool), {}
+    key_N, keep_N, dropped = frame["text"].map(text_key), np.ones(len(frame), bool), {}
     later: set[str] = set()
     for split in reversed(SPLITS):
         inside_N = (frame["split"] == split).to_numpy()
@@ -75,7 +70,7 @@ def _groups(frame: pd.DataFrame) -> Sequence[NDArray[np.int64]]:
     alone_N = -1 - np.arange(len(frame))
     if "film" not in frame:
         return list(np.arange(len(frame))[:, None])
-    film_N = pd.factorize(frame["film"])[0]
+    film_N = pd.factorize(frame["film"].where(frame["film"] != UNTOLD))[0]
     group_N = np.where(film_N >= 0, film_N, alone_N)
     order_N = np.argsort(group_N, kind="stable")
     starts = np.flatnonzero(np.diff(group_N[order_N])) + 1

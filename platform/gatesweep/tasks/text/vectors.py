@@ -6,6 +6,9 @@ Letters: V words of the vocabulary, F words of the file, D width.
 
 from __future__ import annotations
 
+import gzip
+import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,14 +86,20 @@ def read_vectors(path: Path) -> WordVectors:
     except (ValueError, EOFError, OSError, IndexError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read as {'binary' if binary else 'text'} word vectors: {error}", place=str(path),
                         hint="word2vec's .bin, or text: a word and its numbers a line") from error  # fmt: skip
+    _refuse_constant(found.index_to_key, found.vectors, path)
     return WordVectors(found.index_to_key, found.vectors, str(path))
 
 
-def _has_header(path: Path) -> bool:
-    import gzip
+def _refuse_constant(words: Sequence[str], vectors_FD: Floats, path: Path) -> None:
+    """gensim spreads a line's only number over the whole vector, without a word."""
+    constant_F = (vectors_FD == vectors_FD[:, :1]).all(axis=1) & (vectors_FD.shape[1] > 1)
+    if constant_F.any():
+        raise DataError(f"cannot be read as word vectors: {int(constant_F.sum()):,} words have one number in place of"
+                        f" {vectors_FD.shape[1]}, the first is {words[int(constant_F.argmax())]!r}", place=str(path))  # fmt: skip
 
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
+
+def _has_header(path: Path) -> bool:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         return len(file.readline(1 << 16).split()) == 2
 
 
@@ -122,9 +131,6 @@ def _digest_of(sentences: Iterable[Sequence[str]]) -> str:
 
 def _write(file: Path, words: Sequence[str], vectors_FD: Floats) -> None:
     """Whole or not at all."""
-    import os
-    import tempfile
-
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".npz", delete=False) as temporary:
         np.savez(temporary, words=np.array(words), vectors=vectors_FD)
