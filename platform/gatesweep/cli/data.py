@@ -81,16 +81,31 @@ def verify(names: Names = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def quality(name: Annotated[str, typer.Argument(metavar="NAME", help="e.g. traffic")],
+def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. traffic, reviews, own.csv, multi30k/")],
             series: Annotated[str | None, typer.Option(help="Another series of the set, e.g. household.")] = None,
+            source: Annotated[str | None, typer.Option(help="Language of parallel files, e.g. de.")] = None,
+            target: Annotated[str | None, typer.Option(help="The other language, e.g. en.")] = None,
+            suspects: Annotated[int, typer.Option(min=0, help="Candidates for wrong labels to show; 0: look for none."
+                                                  )] = 10,
             as_json: Json = False) -> None:
-    """Judge a set: gaps, repeats, outliers, leakage.
+    """Judge a set, or text of your own.
 
-    Also constants, missing values and the sizes of the splits.
+    A series: gaps, repeats, outliers, leakage, constants, missing values, the sizes of the splits. Text: empty,
+    repeated, overlong, in a wrong script, wrongly labelled, unpaired, leakage, the growth of the vocabulary.
     """
+    from gatesweep.data import catalogue
     from gatesweep.data.quality import quality as judge
+    from gatesweep.errors import DataError
 
-    report = judge(name, series=series, say=_say)
+    if (source is None) != (target is None):
+        raise DataError("--source and --target go together", hint="--source de --target en")
+    known = catalogue.load().sets
+    if name in known and known[name].kind == "series":
+        report: Any = judge(name, series=series, say=_say)
+    else:
+        from gatesweep.data.text.dispatch import text_quality
+
+        report = text_quality(name, languages=(source, target) if source and target else None, shown=suspects, say=_say)
     if as_json:
         _print_json(report.as_dict())
         return
@@ -107,9 +122,10 @@ def _print_json(document: dict[str, Any]) -> None:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(*head)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(escape(cell) for cell in row))
     Console().print(table)
