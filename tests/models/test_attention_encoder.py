@@ -8,7 +8,7 @@ from torch import nn
 
 from gatesweep.models.attention_encoder import AttentionEncoder
 from gatesweep.models.config import ModelConfig
-from gatesweep.models.pooling import AttentionPooling
+from gatesweep.models.attention_pooling import AttentionPooling
 
 
 @pytest.mark.parametrize("causal", [True, False])

@@ -23,7 +23,7 @@ from gatesweep.models.config import ModelConfig
 from gatesweep.models.costs import cell_flops
 from gatesweep.models.encoder import Encoded
 from gatesweep.models.family import Family
-from gatesweep.models.pooling import AttentionPooling
+from gatesweep.models.attention_pooling import AttentionPooling
 from gatesweep.models.self_attention import SelfAttention, carried, causal_sight, filled, full_sight, seen
 
 

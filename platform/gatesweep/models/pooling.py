@@ -1,47 +1,49 @@
-"""Attention pooling: one vector of a sequence, a mean weighted by what its steps hold (Yang et al. 2016, "Hierarchical
-attention networks for document classification", equations 5-7, whose query u is learned).
+"""One vector out of the outputs of all steps; padded steps have no part in it.
 
-    s_t = uᵀ tanh(W y_t + b)            a = softmax(s)            pooled = Σ_t a_t y_t
+    max        m = max_t h_t                      mean       m = Σ_t h_t / T
+    attention  attention_pooling.py                last       the encoder's own summary
+    max_mean   [max, mean]                         concat     [last, max, mean]
 
-Parts of a sequence are pooled as the whole: with L = log Σ e^s over what came before, both parts are weighted by their
-share of e^L.
-
-Shape suffixes: T time steps, B batch, O outputs.
+Shape suffixes: B batch, T steps, O outputs, P pooled.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
-from gatesweep.models import padding
+from gatesweep.models.attention_pooling import AttentionPooling
+
+Kind = Literal["max", "mean", "last", "attention", "max_mean", "concat"]
+PARTS: dict[str, tuple[str, ...]] = {"max_mean": ("max", "mean"), "concat": ("last", "max", "mean")}
 
 
-class AttentionPooling(nn.Module):
-    """Pools outputs of `width` numbers."""
+class Pooling(nn.Module):
+    """See the module.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        size: of the outputs, O.
+    """
+
+    def __init__(self, kind: Kind, size: int) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
+        self.parts = PARTS.get(kind, (kind,))
+        self.output_size = size * len(self.parts)
+        self.attention = AttentionPooling(size) if "attention" in self.parts else None
 
-    def forward(
-        self, outputs_BTO: Tensor, lengths_B: Tensor | None = None, before: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """`(pooled_BO, log_sum_B)` of these steps and, where `before` is what this gave for earlier ones, of those too.
-        """
-        with torch.autocast(outputs_BTO.device.type, enabled=False):  # sums over a sequence, carried from part to part
-            return self._pool(outputs_BTO.to(next(self.parameters()).dtype), lengths_B, before)
-
-    def _pool(
-        self, outputs_BTO: Tensor, lengths_B: Tensor | None, before: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, Tensor]:
-        score_BT = self.score(outputs_BTO).squeeze(2)
-        if lengths_B is not None:
-            score_BT = score_BT.masked_fill(~padding.alive(lengths_B, score_BT.shape[1]), -torch.inf)
-        log_sum_B = score_BT.logsumexp(1)
-        pooled_BO = torch.einsum("bt,bto->bo", (score_BT - log_sum_B[:, None]).exp(), outputs_BTO)
-        if before is None:
-            return pooled_BO, log_sum_B
-        earlier_BO, earlier_B = before
-        share_B1 = (log_sum_B - earlier_B).sigmoid().unsqueeze(1)  # e^L / (e^L + e^(L before))
-        return torch.lerp(earlier_BO, pooled_BO, share_B1), torch.logaddexp(log_sum_B, earlier_B)
+    def forward(self, outputs_BTO: Tensor, summary_BO: Tensor, lengths_B: Tensor) -> Tensor:
+        """`pooled_BP`, P being O for each part."""
+        padded_BT1 = (torch.arange(outputs_BTO.shape[1], device=lengths_B.device) >= lengths_B[:, None]).unsqueeze(2)
+        made = []
+        for part in self.parts:
+            if part == "last":
+                made.append(summary_BO)
+            elif self.attention is not None:
+                made.append(self.attention(outputs_BTO, lengths_B)[0])
+            elif part == "max":
+                made.append(outputs_BTO.masked_fill(padded_BT1, float("-inf")).max(dim=1).values)
+            else:
+                made.append(outputs_BTO.masked_fill(padded_BT1, 0.0).sum(dim=1) / (~padded_BT1).sum(dim=1))
+        return torch.cat(made, dim=1)

@@ -43,7 +43,7 @@ def restore(name: str, store: Store, say: Callable[[str], None] = lambda line: N
     """
     run = find(name, store)
     config, checkpoint = config_of(run, store), checkpoint_of(run, store)
-    task, _ = prepare(config, say=say)
+    task, _ = prepare(config.model_copy(update={"init_from": None}), say=say)  # the checkpoint has all weights
     for dataset in task.datasets:
         trained_on = run.datasets.get(dataset.name)
         if trained_on not in (None, dataset.md5):

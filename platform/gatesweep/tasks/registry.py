@@ -55,6 +55,12 @@ TASKS: dict[str, TaskEntry] = {
         metrics=("loss", "ppl", "bpc"),
         model="gatesweep.tasks.language_modeling.config:LanguageModel",
     ),
+    "sequence_classification": TaskEntry(
+        config="gatesweep.tasks.classification.config:ClassificationData",
+        task="gatesweep.tasks.classification.task:SequenceClassification",
+        metrics=("loss", "accuracy", "f1", "auroc", "ece"),
+        model="gatesweep.tasks.classification.config:ClassificationModel",
+    ),
 }
 
 

@@ -35,6 +35,10 @@ class OptimizerConfig(Section):
     alpha: Fraction = 0.99
     """Decay of the squared gradient in rmsprop."""
 
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """What the rate is multiplied by from the last layer to the one below, and so on down to the embedding; 1 trains
+    all alike (discriminative rates; Howard & Ruder 2018 divide by 2.6)."""
+
     clip_norm: PositiveFloat | None = 1.0
     """Ceiling on the global gradient norm; none leaves gradients alone."""
 
@@ -108,6 +112,10 @@ class TrainerConfig(Section):
 
     max_epochs: PositiveInt = 20
     """Passes over the training split."""
+
+    unfreeze_epochs: PositiveInt | None = None
+    """Gradual unfreezing: the last layer alone trains at first, and every so many epochs the one below joins in (Howard
+    & Ruder 2018); none trains all from the start."""
 
     batch_size: PositiveInt = 64
     """Examples in one forward and backward pass."""

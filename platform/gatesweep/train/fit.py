@@ -24,6 +24,7 @@ from gatesweep.train.averaging import Averaging
 from gatesweep.train.callbacks import EpochEnd, EpochReport, Generators, NanGuard
 from gatesweep.train.checkpoint import state_file
 from gatesweep.train.config import OptimizerConfig, ScheduleConfig, TrainerConfig
+from gatesweep.train.groups import Unfreezing
 from gatesweep.train.optim import factory
 
 PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -142,6 +143,8 @@ def _trainer(recipe: Recipe, epoch_end: EpochEnd | None, callbacks: tuple[pl.Cal
     ours: list[pl.Callback] = [*callbacks, NanGuard(), Generators()]
     if recipe.optimizer.average != "never":
         ours.append(Averaging(recipe.optimizer, config.monitor, config.mode))
+    if config.unfreeze_epochs:
+        ours.append(Unfreezing(config.unfreeze_epochs))
     if stopping:
         ours.append(
             LightningEarlyStopping(
