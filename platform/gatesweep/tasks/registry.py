@@ -44,6 +44,12 @@ TASKS: dict[str, TaskEntry] = {
         task="gatesweep.tasks.forecasting.task:Forecasting",
         metrics=("loss", "mae", "rmse", "mape", "mase", "direction"),
     ),
+    "translation": TaskEntry(
+        config="gatesweep.tasks.translation.config:TranslationData",
+        task="gatesweep.tasks.translation.task:Translation",
+        metrics=("loss", "ppl", "bleu", "bleu_lc", "chrf", "beam_bleu", "beam_bleu_lc", "beam_chrf"),
+        model="gatesweep.tasks.translation.config:TranslationModel",
+    ),
 }
 
 
