@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from gatesweep.config.section import Section
 from gatesweep.models.encoder_decoder_config import EncoderDecoderConfig
@@ -51,6 +51,11 @@ class TranslationData(Section):
     vocabulary: Annotated[int, Field(ge=16, le=250_000)] = 8000
     """Symbols of each side at most; of characters those that are frequent enough."""
 
+    resample: PositiveFloat | None = None
+    """Cut every training sentence anew in each epoch, with that much order (subword regularisation): of unigram the
+    exponent α of a cut's probability, from 0.2 (wild) to 1 (nearly always the best; Kudo 2018); of bpe the probability
+    that a merge is left out, say 0.1 (Provilkov et al. 2020). none always cuts the same way."""
+
     joint: bool = False
     """Whether both sides have one vocabulary, learnt from both."""
 
@@ -76,6 +81,13 @@ class TranslationData(Section):
         if self.name not in (None, *DIRECTIONS):
             raise ValueError(f"there is no parallel set '{self.name}'\n\nhint: one of {', '.join(DIRECTIONS)};"
                              " for files of your own leave data.name out")
+        return self
+
+    @model_validator(mode="after")
+    def _characters_are_not_cut(self) -> TranslationData:
+        if self.resample is not None and self.units == "char":
+            raise ValueError("resample cuts words in other places, and characters have none"
+                             "\n\nhint: units: unigram or bpe")
         return self
 
     @property

@@ -8,6 +8,7 @@ Shape suffixes: B batch, T steps of the source, U of the target with its begin o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from gatesweep.tasks.text.batches import Buckets, pad
-from gatesweep.tasks.translation.prepare import Encoded, Prepared
+from gatesweep.tasks.translation.prepare import Encoded, Ids, Prepared, read_as
 from gatesweep.tasks.translation.subwords import BEGIN, END, PAD
 
 EVAL_BATCH = 128
@@ -42,18 +43,46 @@ class PairSet(Dataset[PairBatch]):
     """One split, asked for by the batch."""
 
     def __init__(self, encoded: Encoded) -> None:
-        self.encoded = encoded
-        self.lengths_N = np.array([len(ids) for ids in encoded.source], dtype=np.int64)
+        self.encoded, self.source, self.target = encoded, encoded.source, encoded.target
+        self.lengths_N = np.array([len(a) + len(b) for a, b in zip(self.source, self.target, strict=True)], np.int64)
+        """Of both sides: what a batch is padded to on either counts."""
 
     def __len__(self) -> int:
         return len(self.encoded)
 
     def __getitem__(self, indices: list[int]) -> PairBatch:  # type: ignore[override]
-        source, target = self.encoded.source, self.encoded.target
-        source_BT, lengths_B = pad([source[i] for i in indices], PAD)
-        given_BU, _ = pad([np.insert(target[i], 0, BEGIN) for i in indices], PAD)
-        wanted_BU, _ = pad([np.append(target[i], END) for i in indices], PAD)
+        source_BT, lengths_B = pad([self.source[i] for i in indices], PAD)
+        given_BU, _ = pad([np.insert(self.target[i], 0, BEGIN) for i in indices], PAD)
+        wanted_BU, _ = pad([np.append(self.target[i], END) for i in indices], PAD)
         return PairBatch(source_BT, lengths_B, given_BU, wanted_BU, torch.tensor(indices))
+
+
+class Resampled(Buckets):
+    """Training batches whose sentences are cut anew in every epoch, as a function of (seed, epoch)."""
+
+    def __init__(self, pairs: PairSet, prepared: Prepared, batch_size: int, **more: Any) -> None:
+        super().__init__(pairs.lengths_N, batch_size, **more)
+        self.pairs, self.prepared = pairs, prepared
+        self._cut_in: int | None = None
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self._cut_in != self.epoch:
+            self._cut_in, self.pairs.source, self.pairs.target = self.epoch, *self._sampled()
+        return super().__iter__()
+
+    def _sampled(self) -> tuple[tuple[Ids, ...], tuple[Ids, ...]]:
+        data, encoded = self.prepared.data, self.pairs.encoded
+        assert data.resample is not None
+        sides = []
+        for subwords, lines, usual, number in (
+            (self.prepared.of_source, encoded.pairs.source, encoded.source, 0),
+            (self.prepared.of_target, encoded.pairs.target, encoded.target, 1),
+        ):
+            seed = int(np.random.default_rng((self.seed, self.epoch, number)).integers(2**31))
+            cut = subwords.sample([read_as(line, data) for line in lines], data.resample, seed)
+            sides.append(tuple(ids if len(ids) <= data.max_length else whole
+                               for ids, whole in zip(cut, usual, strict=True)))  # fmt: skip
+        return sides[0], sides[1]
 
 
 def as_it_is(batch: Any) -> Any:
@@ -61,11 +90,10 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def loader_of(encoded: Encoded, batch_size: int, *, seed: int = 0, shuffle: bool = False, rank: int = 0,
-              replicas: int = 1) -> DataLoader[PairBatch]:
-    """Every pair once an epoch; in order, from the longest to the shortest source."""
+def in_order(encoded: Encoded, batch_size: int, *, rank: int = 0, replicas: int = 1) -> DataLoader[PairBatch]:
+    """Every pair once, from the longest to the shortest."""
     pairs = PairSet(encoded)
-    sampler = Buckets(pairs.lengths_N, batch_size, seed=seed, shuffle=shuffle, rank=rank, replicas=replicas)
+    sampler = Buckets(pairs.lengths_N, batch_size, shuffle=False, rank=rank, replicas=replicas)
     return DataLoader(pairs, batch_size=None, sampler=sampler, collate_fn=as_it_is)
 
 
@@ -78,7 +106,12 @@ class PairsModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[PairBatch]:
         """Shuffled, as a function of (seed, epoch)."""
-        return loader_of(self.prepared.splits["train"], self.batch_size, seed=self.seed, shuffle=True, **self._share())
+        pairs, common = PairSet(self.prepared.splits["train"]), {"seed": self.seed, **self._share()}
+        if self.prepared.data.resample is None:
+            sampler = Buckets(pairs.lengths_N, self.batch_size, **common)
+        else:
+            sampler = Resampled(pairs, self.prepared, self.batch_size, **common)
+        return DataLoader(pairs, batch_size=None, sampler=sampler, collate_fn=as_it_is)
 
     def val_dataloader(self) -> DataLoader[PairBatch]:
         return self._in_order("val")
@@ -87,7 +120,7 @@ class PairsModule(pl.LightningDataModule):
         return self._in_order("test")
 
     def _in_order(self, split: str) -> DataLoader[PairBatch]:
-        return loader_of(self.prepared.splits[split], max(self.batch_size, EVAL_BATCH), **self._share())
+        return in_order(self.prepared.splits[split], max(self.batch_size, EVAL_BATCH), **self._share())
 
     def _share(self) -> dict[str, Any]:
         return {"rank": self.trainer.global_rank, "replicas": self.trainer.world_size} if self.trainer else {}

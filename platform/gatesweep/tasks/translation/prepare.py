@@ -43,6 +43,7 @@ class Encoded:
 class Prepared:
     """Pairs ready to be learnt from. Shared between trainings of a process: nobody writes to it."""
 
+    data: TranslationData
     splits: Mapping[str, Encoded]
     of_source: Subwords
     of_target: Subwords
@@ -63,7 +64,7 @@ def prepare(pairs: Mapping[str, Pairs], data: TranslationData, *, place: str,
     if not len(splits["train"]):
         raise DataError(f"no training pair has at most {data.max_length} symbols on both sides", place=place,
                         hint="a larger data.max_length, or data.units other than char")
-    return Prepared(splits, *symbols, notes)
+    return Prepared(data, splits, *symbols, notes)
 
 
 def learn(train: Pairs, data: TranslationData, *, place: str) -> tuple[Subwords, Subwords]:

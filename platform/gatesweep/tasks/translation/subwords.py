@@ -69,6 +69,16 @@ class Subwords:
         """`ids` of each line, without begin and end."""
         return [np.asarray(ids, np.int64) for ids in self._model.encode(list(lines), num_threads=1)]
 
+    def sample(self, lines: Sequence[str], order: float, seed: int) -> list[NDArray[np.int64]]:
+        """`ids` of each line, cut another way for another seed: see `TranslationData.resample`.
+
+        sentencepiece's generator is one for the whole process; the threads that it encodes in are new each time and
+        begin with the seed, so nothing before has a say.
+        """
+        _sentencepiece().set_random_generator_seed(seed)
+        rows = self._model.encode(list(lines), num_threads=1, enable_sampling=True, alpha=order, nbest_size=-1)
+        return [np.asarray(ids, np.int64) for ids in rows]
+
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Running text again, without marks of subwords."""
         return [str(line) for line in self._model.decode([[int(i) for i in row] for row in rows], num_threads=1)]

@@ -14,7 +14,7 @@ from gatesweep.errors import ConfigError, DataError
 from gatesweep.tasks.base import Baseline
 from gatesweep.tasks.translation import baselines
 from gatesweep.tasks.translation.config import TranslationData, TranslationModel
-from gatesweep.tasks.translation.loaders import EVAL_BATCH, PairBatch, PairsModule, loader_of
+from gatesweep.tasks.translation.loaders import EVAL_BATCH, PairBatch, PairsModule, in_order
 from gatesweep.tasks.translation.metrics import signatures
 from gatesweep.tasks.translation.module import TranslationModule, build_network
 from gatesweep.tasks.translation.pairs import joined
@@ -64,7 +64,7 @@ class Translation:
         Args:
             path: another folder of parallel files; its lines become the symbols that the module was trained with.
         """
-        return loader_of(self._encoded(split, path), max(self.data_module.batch_size, EVAL_BATCH))
+        return in_order(self._encoded(split, path), max(self.data_module.batch_size, EVAL_BATCH))
 
     @torch.no_grad()
     def predictions(self, split: str, path: Path | None = None) -> pd.DataFrame:
@@ -75,7 +75,7 @@ class Translation:
         table = {"source": list(encoded.pairs.source), "reference": list(encoded.pairs.target)}
         for how in ("greedy", "beam"):
             written: dict[int, list[int]] = {}
-            for batch in loader_of(encoded, EVAL_BATCH):
+            for batch in in_order(encoded, EVAL_BATCH):
                 moved = PairBatch(*(tensor.to(module.device) for tensor in batch))
                 found = module.translate(moved, beam=how == "beam")
                 written |= {int(i): each.ids for i, each in zip(batch.index_B, found, strict=True)}
