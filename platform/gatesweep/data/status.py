@@ -28,12 +28,15 @@ class SetStatus:
     size_bytes: int
     rows: int
     series: list[str]
+    """Empty where the set is of another kind."""
+
     pinned: str | None
     """Its md5 in `data.dvc`; None: not pinned, held against the catalogue."""
 
     state: State
     path: str
     differences: list[str]
+    kind: catalogue.Kind
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -56,7 +59,7 @@ def status(name: str, *, root: Path | None = None) -> SetStatus:
     state: State = "altered" if found else "verified" if present else "absent"
     return SetStatus(name, entry.title, entry.licence, entry.origin,
                      f"{source.package} {source.version} ({source.licence})", entry.size_bytes, entry.rows,
-                     list(entry.series), pinned, state, str(pin.path), found)
+                     list(entry.series), pinned, state, str(pin.path), found, entry.kind)
 
 
 def statuses(*, root: Path | None = None) -> list[SetStatus]:

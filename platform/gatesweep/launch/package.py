@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 import gatesweep
-from gatesweep.data import catalogue
+from gatesweep.data import catalogue, hashing
 from gatesweep.data.pins import PIN_FILE, read_pins
 from gatesweep.errors import UserError
 from gatesweep.track.git import SENT
@@ -61,8 +61,10 @@ class Contents:
         return sorted(self.entries, key=lambda entry: (-entry.size_bytes, entry.name))[:count]
 
     def holds(self, path: Path) -> bool:
-        """Whether a file of the project is among them."""
-        return any(entry.source == path for entry in self.entries)
+        """Whether a file of the project, or all of a folder, is among them."""
+        sources = {entry.source for entry in self.entries}
+        below = hashing.entries(path) if path.is_dir() else []
+        return path in sources or (bool(below) and sources.issuperset(below))
 
 
 def measure(root: Path, *, exclude: Sequence[str] = (), private: Iterable[Path] = (), away: Iterable[Path] = ()

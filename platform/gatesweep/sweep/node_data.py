@@ -27,8 +27,7 @@ LIMIT = "GATESWEEP_NODE_CACHE_GB"
 
 def pinned_by(datasets: Iterable[Dataset]) -> dict[str, Pinned]:
     """What the driver has verified, for `install` on the workers: they need no `data.dvc`, and take what it took."""
-    return {str(each.path) if each.path.is_file() else each.name: Pinned(each.md5, each.size_bytes)
-            for each in datasets}
+    return {str(each.path) if each.own else each.name: Pinned(each.md5, each.size_bytes) for each in datasets}
 
 
 def install(data_remote: str | None, objects: Mapping[str, ray.ObjectRef[Any]] | None, node_folder: Path, *,

@@ -16,7 +16,7 @@ import ray
 
 from gatesweep.data.fetch import Dataset
 from gatesweep.data.listing import canonical
-from gatesweep.data.pins import md5_of
+from gatesweep.data.pins import digest_of, md5_of
 from gatesweep.errors import DataError, OriginError
 
 CHUNK_BYTES = 64_000_000
@@ -27,7 +27,7 @@ Objects: TypeAlias = "dict[str, ray.ObjectRef[Any]]"
 
 
 def offer(datasets: Iterable[Dataset]) -> Objects:
-    """Put the verified sets, and users' own files, into the object store; what they have in common once.
+    """Put the verified sets, and users' own files and folders, into the object store; what they have in common once.
 
     Raises:
         DataError: a set is not what it was when it was verified.
@@ -39,6 +39,9 @@ def offer(datasets: Iterable[Dataset]) -> Objects:
             continue
         md5s = {name: md5_of(dataset.path / name) for name in dataset.files}
         listing = canonical(md5s)
+        if digest_of(md5s) != dataset.md5:
+            raise DataError(f"was altered since it was verified: its digest was {dataset.md5}, is {digest_of(md5s)}",
+                            place=str(dataset.path), hint="start again, and leave the data alone while it runs")
         for name, md5 in md5s.items():
             if md5 not in objects:
                 objects[md5] = _put_file(dataset.path / name)

@@ -107,7 +107,7 @@ class Session:
             return
         from gatesweep.sweep.objects import offer, withdraw
 
-        objects = offer(each for each in self.task.datasets if each.path.is_file() or not self.where.data_remote)
+        objects = offer(each for each in self.task.datasets if each.own or not self.where.data_remote)
         try:
             yield objects
         finally:

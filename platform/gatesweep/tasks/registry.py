@@ -1,16 +1,21 @@
 """Tasks by name: which configuration they take, which class trains them, which metrics they report.
 
 Everything here is a string until it is asked for, so that `validate` and `--help` need no torch.
-`my_package.my_module:MyTask` names a class of the user's own that follows `gatesweep.tasks.base.Task`.
+`my_package.my_module:MyTask` names a class of the user's own that follows `gatesweep.tasks.base.Task`,
+`my_package.my_module` a module of plain functions as `gatesweep.tasks.functions` wants them.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ConfigDict
 
 from gatesweep.config.loader import did_you_mean
 from gatesweep.config.section import Section
@@ -53,6 +58,15 @@ TASKS: dict[str, TaskEntry] = {
 }
 
 
+FUNCTIONS = ("build_data", "build_model", "loss")
+
+
+class FreeSection(Section):
+    """The `data:` of plain functions that declare no section: any keys."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 def data_section(task_name: str) -> type[Section]:
     """The class of the configuration's `data:` section.
 
@@ -62,7 +76,7 @@ def data_section(task_name: str) -> type[Section]:
     if task_name in TASKS:
         return cast(type[Section], _load(TASKS[task_name].config, Section))
     own: type[Section] = _attribute(task_name, "data_section", "a subclass of gatesweep.config.section.Section",
-                                    lambda value: isinstance(value, type) and issubclass(value, Section))
+                                    lambda value: isinstance(value, type) and issubclass(value, Section), FreeSection)
     return own
 
 
@@ -76,7 +90,7 @@ def model_section(task_name: str) -> type[ModelConfig]:
 
     if task_name in TASKS:
         return cast("type[ModelConfig]", _load(TASKS[task_name].model, ModelConfig))
-    if not hasattr(_load(_own(task_name), object), "model_section"):
+    if not hasattr(_own(task_name), "model_section"):
         return ModelConfig
     own: type[ModelConfig] = _attribute(task_name, "model_section", "a subclass of gatesweep.models.config.ModelConfig",
                                         lambda value: isinstance(value, type) and issubclass(value, ModelConfig))
@@ -89,7 +103,14 @@ def load_task(task_name: str) -> type[Task]:
     Raises:
         ConfigError: no such task.
     """
-    return cast("type[Task]", _load(TASKS[task_name].task if task_name in TASKS else _own(task_name), object))
+    if task_name in TASKS:
+        return cast("type[Task]", _load(TASKS[task_name].task, object))
+    own = _own(task_name)
+    if isinstance(own, ModuleType):
+        from gatesweep.tasks.functions import FunctionTask
+
+        return cast("type[Task]", FunctionTask.of(own))
+    return cast("type[Task]", own)
 
 
 def metric_names(task_name: str) -> set[str]:
@@ -102,7 +123,8 @@ def metric_names(task_name: str) -> set[str]:
         names = TASKS[task_name].metrics
     else:
         names = _attribute(task_name, "metrics", "a tuple of names such as ('loss', 'accuracy')",
-                           lambda value: isinstance(value, tuple) and all(isinstance(name, str) for name in value))
+                           lambda value: isinstance(value, tuple) and all(isinstance(name, str) for name in value),
+                           ("loss",))
     return {"train/loss"} | {f"{split}/{name}" for split in ("val", "test") for name in names}
 
 
@@ -111,26 +133,34 @@ def epoch_metrics(task_name: str) -> set[str]:
     return {name for name in metric_names(task_name) if not name.startswith("test/")}
 
 
-def _own(task_name: str) -> str:
-    """`task_name` where it reads like `module:Class`."""
+def _own(task_name: str) -> Any:
+    """The user's class at `module:Class`, or the module itself where its plain functions are the task.
+
+    Raises:
+        ConfigError: the name reads like neither, or leads nowhere.
+    """
     module, colon, name = task_name.partition(":")
-    if not (colon and name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+    dotted = all(part.isidentifier() for part in module.split("."))
+    if dotted and colon and name.isidentifier():
+        return _load(task_name, object)
+    _see_working_folder()
+    if not dotted or colon or importlib.util.find_spec(module.partition(".")[0]) is None:
         idea = did_you_mean(task_name, TASKS) or ""
-        raise ConfigError(f"there is no task '{task_name}'", place="task",
-                          hint=f"{idea} A class of your own is named my_package.my_module:MyTask".strip())
-    return task_name
+        hint = f"{idea} A class of your own is named my_package.my_module:MyTask, plain functions my_package.my_module"
+        raise ConfigError(f"there is no task '{task_name}'", place="task", hint=hint.strip())
+    found = _import(module)
+    missing = [each for each in FUNCTIONS if not callable(getattr(found, each, None))]
+    if missing:
+        raise ConfigError(f"'{module}' has no function {', '.join(missing)}", place="task",
+                          hint="gatesweep.tasks.functions says what plain functions must be there")
+    return found
 
 
 def _load(address: str, kind: type[Any]) -> Any:
     """The class at `module:name`."""
     module_name, _, name = address.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last: a user's own module beside the configuration, never in front of a library
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(f"'{address}' cannot be imported: {error}", place="task",
-                          hint="start in its folder, or put that on PYTHONPATH, for the workers too") from error
+    _see_working_folder()
+    module = _import(module_name)
     found = getattr(module, name, None)
     if not (isinstance(found, type) and issubclass(found, kind)):
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
@@ -138,10 +168,24 @@ def _load(address: str, kind: type[Any]) -> Any:
     return found
 
 
-def _attribute(task_name: str, attribute: str, expected: str, fits: Any) -> Any:
-    """A class attribute that the protocol asks of a user's own task."""
-    task = _load(_own(task_name), object)
-    value = getattr(task, attribute, None)
+def _see_working_folder() -> None:
+    """Last: a user's own module beside the configuration, never in front of a library."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+
+
+def _import(module_name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(f"'{module_name}' cannot be imported: {error}", place="task",
+                          hint="start in its folder, or put that on PYTHONPATH, for the workers too") from error
+
+
+def _attribute(task_name: str, attribute: str, expected: str, fits: Any, of_functions: Any = None) -> Any:
+    """What the protocol asks of a user's own task; plain functions that do not say have `of_functions`."""
+    task = _own(task_name)
+    value = getattr(task, attribute, of_functions if isinstance(task, ModuleType) else None)
     if not fits(value):
         raise ConfigError(f"'{task_name}' needs the class attribute `{attribute}`: {expected}", place="task",
                           hint="gatesweep.tasks.base.Task lists what a task of your own provides")

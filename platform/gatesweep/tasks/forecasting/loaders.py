@@ -11,7 +11,8 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from gatesweep.tasks.forecasting.prepare import Prepared
-from gatesweep.tasks.forecasting.windows import EpochShuffle, InOrder, WindowBatch, Windows, as_it_is
+from gatesweep.tasks.forecasting.windows import WindowBatch, Windows, as_it_is
+from gatesweep.tasks.order import EpochShuffle, InOrder
 
 EVAL_BATCH = 256
 

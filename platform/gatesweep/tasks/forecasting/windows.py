@@ -10,14 +10,13 @@ horizon, E columns known ahead. The table is one float32 tensor for all splits; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torch.utils.data.distributed import DistributedSampler
 
 from gatesweep.tasks.forecasting.units import Floats
 
@@ -89,29 +88,3 @@ class Windows(Dataset[WindowBatch]):
 def as_it_is(batch: Any) -> Any:
     """The loader's collate function: `__getitems__` has made the batch."""
     return batch
-
-
-class EpochShuffle(DistributedSampler[int]):
-    """A shuffled order that is a function of (seed, epoch) alone: no state to save, a resumed run goes on exactly.
-
-    A kind of DistributedSampler, so that Lightning sets its epoch and puts no sampler of its own in its place. Each
-    rank takes every `replicas`-th window; the order is filled up from its begin so that all ranks make as many steps.
-    """
-
-    def __init__(self, size: int, seed: int, *, rank: int = 0, replicas: int = 1) -> None:
-        super().__init__(range(size), num_replicas=replicas, rank=rank, seed=seed)  # type: ignore[arg-type]
-        self.size = size
-
-    def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
-        return iter(np.resize(order, self.total_size)[self.rank :: self.num_replicas].tolist())
-
-
-class InOrder(DistributedSampler[int]):
-    """Every window once, in the order of time; a rank with one fewer gets an index past the end, a filling copy."""
-
-    def __init__(self, size: int, *, rank: int = 0, replicas: int = 1) -> None:
-        super().__init__(range(size), num_replicas=replicas, rank=rank, shuffle=False)  # type: ignore[arg-type]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.rank, self.total_size, self.num_replicas))
