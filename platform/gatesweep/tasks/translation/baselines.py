@@ -12,34 +12,34 @@ from collections.abc import Sequence
 
 from gatesweep.tasks.base import Baseline
 from gatesweep.tasks.translation.metrics import scores
-from gatesweep.tasks.translation.pairs import Pairs
+from gatesweep.tasks.translation.prepare import Encoded
 
 TRIVIAL = ("most frequent target", "copy of the source")
 
 
-def most_frequent(train: Pairs) -> str:
+def most_frequent(train: Encoded) -> str:
     """The most frequent target; of equals the first in the alphabet."""
-    counts = Counter(train.target)
+    counts = Counter(train.references)
     return min(counts, key=lambda line: (-counts[line], line))
 
 
-def nearest(train: Pairs, sources: Sequence[str]) -> list[str]:
+def nearest(train: Encoded, sources: Sequence[str]) -> list[str]:
     """The target that belongs to the most similar source of training; the first of equals."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     weights = TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True)
-    known = weights.fit_transform(train.source)
+    known = weights.fit_transform(train.sources)
     found = []
     for start in range(0, len(sources), 256):
         likeness = weights.transform(sources[start : start + 256]) @ known.T
-        found += [train.target[int(place)] for place in likeness.toarray().argmax(axis=1)]
+        found += [train.references[int(place)] for place in likeness.toarray().argmax(axis=1)]
     return found
 
 
-def baseline(train: Pairs, asked: Pairs, language: str) -> Baseline:
+def baseline(train: Encoded, asked: Encoded, language: str) -> Baseline:
     """Every candidate on these pairs; the baseline is the better of the trivial ones."""
-    written = {TRIVIAL[0]: [most_frequent(train)] * len(asked), TRIVIAL[1]: list(asked.source),
-               "nearest source": nearest(train, asked.source)}  # fmt: skip
-    candidates = {name: scores(lines, asked.target, language) for name, lines in written.items()}
+    written = {TRIVIAL[0]: [most_frequent(train)] * len(asked), TRIVIAL[1]: list(asked.sources),
+               "nearest source": nearest(train, asked.sources)}  # fmt: skip
+    candidates = {name: scores(lines, asked.references, language) for name, lines in written.items()}
     name = max(TRIVIAL, key=lambda each: candidates[each]["bleu_lc"])
     return Baseline(name, candidates[name], candidates)

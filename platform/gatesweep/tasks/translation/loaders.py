@@ -75,8 +75,8 @@ class Resampled(Buckets):
         assert data.resample is not None
         sides = []
         for subwords, lines, usual, number in (
-            (self.prepared.of_source, encoded.pairs.source, encoded.source, 0),
-            (self.prepared.of_target, encoded.pairs.target, encoded.target, 1),
+            (self.prepared.of_source, encoded.sources, encoded.source, 0),
+            (self.prepared.of_target, encoded.references, encoded.target, 1),
         ):
             seed = int(np.random.default_rng((self.seed, self.epoch, number)).integers(2**31))
             cut = subwords.sample([read_as(line, data) for line in lines], data.resample, seed)

@@ -31,11 +31,10 @@ def signatures(hypotheses: Sequence[str], references: Sequence[str], language: s
     return found
 
 
-def sentence_bleu(hypotheses: Sequence[str], references: Sequence[str], language: str) -> list[float]:
-    """Of each sentence alone, smoothed; for pictures, not for comparisons."""
-    metric = _sacrebleu().BLEU(tokenize=tokenizer(language), effective_order=True)
-    return [float(metric.sentence_score(hypothesis, [reference]).score)
-            for hypothesis, reference in zip(hypotheses, references, strict=True)]
+def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str], language: str) -> float:
+    """`bleu_lc` alone."""
+    metric = _sacrebleu().BLEU(tokenize=tokenizer(language), lowercase=True)
+    return float(metric.corpus_score(list(hypotheses), [list(references)]).score)
 
 
 def tokenizer(language: str) -> str:

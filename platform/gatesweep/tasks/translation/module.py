@@ -21,12 +21,13 @@ from gatesweep.models.beam import Found, Search, beam_search, greedy
 from gatesweep.models.encoder_decoder import EncoderDecoder
 from gatesweep.tasks.base import TaskModule
 from gatesweep.tasks.translation.config import TranslationData, TranslationModel
+from gatesweep.tasks.translation.figures import Look
 from gatesweep.tasks.translation.loaders import PairBatch
 from gatesweep.tasks.translation.metrics import scores
+from gatesweep.tasks.translation.prepare import Ids
 from gatesweep.tasks.translation.subwords import BEGIN, END, PAD, Subwords
 
 PROTOS = ("source_proto", "target_proto")
-BEAM_CANDIDATES = 512
 
 
 def build_network(model: TranslationModel, of_source: Subwords, of_target: Subwords, seed: int) -> EncoderDecoder:
@@ -47,11 +48,7 @@ class Heard:
 
 
 class TranslationModule(TaskModule):
-    """A network and the symbols it was trained with, which are buffers: a checkpoint alone can score another file.
-
-    Args:
-        references: running text of val's targets, by the pair's number; `told` gives those of other splits.
-    """
+    """A network and the symbols it was trained with, which are buffers: a checkpoint alone can score another file."""
 
     source_proto: Tensor
     target_proto: Tensor
@@ -100,6 +97,18 @@ class TranslationModule(TaskModule):
         search = Search(BEGIN, END, most, self.model.beam_size if beam else 1, self.model.length_penalty)
         state, count = self.network.encode(batch.source_BT, batch.lengths_B), len(batch.source_BT)
         return (beam_search if beam else greedy)(self.network, state, count, search, self.device)
+
+    @torch.no_grad()
+    def look(self, source: Ids, output: list[int]) -> Look:
+        """Where the decoder looked while it wrote `output`, its end included."""
+        was_training = self.training
+        self.eval()
+        source_1T = torch.from_numpy(source).unsqueeze(0).to(self.device)
+        given_1U = torch.tensor([[BEGIN, *output]], device=self.device)
+        _, a_1UT = self.network(source_1T, torch.tensor([len(source)]), given_1U)
+        self.train(was_training)
+        of_source, of_target = self.subwords
+        return Look(of_source.pieces(source), of_target.pieces([*output, END]), a_1UT[0].float().cpu().numpy())
 
     def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
         self._hear(batch)
@@ -150,7 +159,7 @@ class TranslationModule(TaskModule):
         loss = heard.loss / max(1, heard.symbols)
         found = {"loss": loss, "ppl": math.exp(min(loss, 700.0))}
         loaders = self.trainer.val_dataloaders if split == "val" else self.trainer.test_dataloaders
-        references = loaders.dataset.encoded.pairs.target
+        references = loaders.dataset.encoded.references
         for how, prefix in (("greedy", ""), ("beam", "beam_")):
             written = heard.written[how]
             if written:

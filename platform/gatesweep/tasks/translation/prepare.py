@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +17,11 @@ from numpy.typing import NDArray
 from gatesweep.config.digest import digest
 from gatesweep.errors import DataError
 from gatesweep.tasks.translation.config import TranslationData
-from gatesweep.tasks.translation.pairs import Pairs
-from gatesweep.tasks.translation.subwords import Subwords
+from gatesweep.tasks.translation.source import chosen, some
+from gatesweep.tasks.translation.subwords import UNKNOWN, Subwords
+
+if TYPE_CHECKING:
+    from gatesweep.data.text.pairs import Pairs
 
 SPLITS = ("train", "val", "test")
 KEPT = 2
@@ -34,9 +39,20 @@ class Encoded:
     source: tuple[Ids, ...]
     target: tuple[Ids, ...]
     notes: tuple[str, ...]
+    """What of it was left out or cut, one line for the log each."""
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @cached_property
+    def sources(self) -> list[str]:
+        """Running text."""
+        return [pair.source for pair in self.pairs]
+
+    @cached_property
+    def references(self) -> list[str]:
+        """Running text, as it is: what a translation is held against."""
+        return [pair.target for pair in self.pairs]
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,7 @@ def prepare(pairs: Mapping[str, Pairs], data: TranslationData, *, place: str,
     Raises:
         DataError: too little text, or no training pair that is short enough.
     """
-    train = pairs["train"].some(data.fraction)
+    train = some(pairs["train"], data.fraction) if data.fraction < 1 else pairs["train"]
     symbols = learn(train, data, place=place)
     splits = {name: encode(part, data, *symbols, training=name == "train", split=name)
               for name, part in {**pairs, "train": train}.items()}  # fmt: skip
@@ -69,7 +85,8 @@ def prepare(pairs: Mapping[str, Pairs], data: TranslationData, *, place: str,
 
 def learn(train: Pairs, data: TranslationData, *, place: str) -> tuple[Subwords, Subwords]:
     """The symbols of both sides, from these pairs alone."""
-    source, target = ([read_as(line, data) for line in side] for side in (train.source, train.target))
+    source = [read_as(pair.source, data) for pair in train]
+    target = [read_as(pair.target, data) for pair in train]
     if data.joint:
         both = Subwords.learn([*source, *target], units=data.units, size=data.vocabulary, place=place)
         return both, both
@@ -85,14 +102,16 @@ def read_as(line: str, data: TranslationData) -> str:
 def encode(pairs: Pairs, data: TranslationData, of_source: Subwords, of_target: Subwords, *, training: bool,
            split: str) -> Encoded:
     """Numbers of both sides; overlong pairs are left out of a training, overlong sources cut where they are asked."""
-    source = of_source.encode([read_as(line, data) for line in pairs.source])
-    target = of_target.encode([read_as(line, data) for line in pairs.target])
-    most, notes = data.max_length, list(pairs.notes)
+    source = of_source.encode([read_as(pair.source, data) for pair in pairs])
+    target = of_target.encode([read_as(pair.target, data) for pair in pairs])
+    most, strange = data.max_length, sum(int((ids == UNKNOWN).sum()) for ids in source)
+    notes = [f"{split}: {strange:,} symbols of the source are unknown"] if strange else []
     if training:
         kept = [i for i in range(len(pairs)) if 0 < len(source[i]) <= most and 0 < len(target[i]) <= most]
         if len(kept) < len(pairs):
             notes.append(f"{split}: {len(pairs) - len(kept):,} pairs of over {most} symbols on a side left out")
-        return Encoded(pairs.at(kept), tuple(source[i] for i in kept), tuple(target[i] for i in kept), tuple(notes))
+        return Encoded(chosen(pairs, kept), tuple(source[i] for i in kept), tuple(target[i] for i in kept),
+                       tuple(notes))  # fmt: skip
     cut = sum(len(ids) > most for ids in source)
     if cut:
         notes.append(f"{split}: {cut:,} sources of over {most} symbols are cut")

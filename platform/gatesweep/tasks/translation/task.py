@@ -12,14 +12,13 @@ from torch.utils.data import DataLoader
 
 from gatesweep.errors import ConfigError, DataError
 from gatesweep.tasks.base import Baseline
-from gatesweep.tasks.translation import baselines
+from gatesweep.tasks.translation import baselines, figures
 from gatesweep.tasks.translation.config import TranslationData, TranslationModel
 from gatesweep.tasks.translation.loaders import EVAL_BATCH, PairBatch, PairsModule, in_order
 from gatesweep.tasks.translation.metrics import signatures
 from gatesweep.tasks.translation.module import TranslationModule, build_network
-from gatesweep.tasks.translation.pairs import joined
-from gatesweep.tasks.translation.prepare import SPLITS, Encoded, encode, kept, prepare
-from gatesweep.tasks.translation.source import open_data, read, read_folder
+from gatesweep.tasks.translation.prepare import SPLITS, Encoded, Prepared, encode, kept, prepare
+from gatesweep.tasks.translation.source import joined, open_data, read, read_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +43,7 @@ class Translation:
         self.data, self.model = data, model
         self.datasets: list[Dataset] = [dataset]
 
-        def load():  # type: ignore[no-untyped-def]
+        def load() -> Prepared:
             pairs, notes = read(dataset, data)
             return prepare(pairs, data, place=dataset.name, notes=tuple(notes))
 
@@ -55,7 +54,7 @@ class Translation:
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """The better of the most frequent target and the source itself, beside the nearest training pair's target."""
-        own, asked = self.prepared.splits["train"].pairs, self._encoded(split, path).pairs
+        own, asked = self.prepared.splits["train"], self._encoded(split, path)
         return baselines.baseline(own, asked, self.data.languages[1])
 
     def loader(self, split: str, path: Path | None = None) -> DataLoader[PairBatch]:
@@ -66,25 +65,29 @@ class Translation:
         """
         return in_order(self._encoded(split, path), max(self.data_module.batch_size, EVAL_BATCH))
 
-    @torch.no_grad()
     def predictions(self, split: str, path: Path | None = None) -> pd.DataFrame:
         """One row for each pair: source, reference, what greedy search writes, what beam search writes."""
-        module, encoded = self.module, self._encoded(split, path)
-        was_training = module.training
-        module.eval()
-        table = {"source": list(encoded.pairs.source), "reference": list(encoded.pairs.target)}
-        for how in ("greedy", "beam"):
-            written: dict[int, list[int]] = {}
-            for batch in in_order(encoded, EVAL_BATCH):
-                moved = PairBatch(*(tensor.to(module.device) for tensor in batch))
-                found = module.translate(moved, beam=how == "beam")
-                written |= {int(i): each.ids for i, each in zip(batch.index_B, found, strict=True)}
-            table[how] = module.subwords[1].decode([written[i] for i in range(len(encoded))])
-        module.train(was_training)
-        return pd.DataFrame(table)
+        encoded = self._encoded(split, path)
+        ways = {how: self.module.subwords[1].decode(self._written(encoded, beam=how == "beam"))
+                for how in ("greedy", "beam")}  # fmt: skip
+        return pd.DataFrame({"source": encoded.sources, "reference": encoded.references, **ways})
 
     def figures(self, split: str, path: Path | None = None) -> dict[str, Figure]:
-        return {}
+        """`length`: BLEU over the source's length, beside the nearest training pair's target; `attention`: where the
+        decoder looked while it wrote some sentences."""
+        encoded, language = self._encoded(split, path), self.data.languages[1]
+        lengths = [len(ids) for ids in encoded.source]
+        how = "beam" if self.model.beam_size > 1 else "greedy"
+        found = self._written(encoded, beam=how == "beam")
+        written = {how: self.module.subwords[1].decode(found),
+                   "nearest source": baselines.nearest(self.prepared.splits["train"], encoded.sources)}  # fmt: skip
+        title = f"{self.datasets[0].name}, {' to '.join(self.data.languages)}, {split}"
+        drawn = {"length": figures.bleu_by_length(written, encoded.references, lengths, language=language, title=title)}
+        if self.model.attention != "none":
+            shown = some_sentences(lengths, found)
+            looks = [self.module.look(encoded.source[i], found[i]) for i in shown]
+            drawn["attention"] = figures.attention_maps(looks, title=title)
+        return drawn
 
     def describe(self) -> list[str]:
         """What was read and left out, the symbols, and how scores are computed."""
@@ -98,6 +101,19 @@ class Translation:
         said = signatures(["a"], ["a"], self.data.languages[1])
         return [*lines, *(f"{name}: sacrebleu {signature}" for name, signature in said.items())]
 
+    @torch.no_grad()
+    def _written(self, encoded: Encoded, *, beam: bool) -> list[list[int]]:
+        """Symbols of the translation of every pair's source, in the pairs' order."""
+        module, written = self.module, dict[int, list[int]]()
+        was_training = module.training
+        module.eval()
+        for batch in in_order(encoded, EVAL_BATCH):
+            moved = PairBatch(*(tensor.to(module.device) for tensor in batch))
+            found = module.translate(moved, beam=beam)
+            written |= {int(i): each.ids for i, each in zip(batch.index_B, found, strict=True)}
+        module.train(was_training)
+        return [written[i] for i in range(len(encoded))]
+
     def _encoded(self, split: str, path: Path | None) -> Encoded:
         """The training's own data, or another folder's, in the module's symbols."""
         if path is None and split != "all":
@@ -110,3 +126,11 @@ class Translation:
                 raise DataError(f"no files of '{split}'", place=str(path), hint=f"there are: {', '.join(parts)}")
         pairs = joined(list(parts.values())) if split == "all" else parts[split]
         return encode(pairs, self.data, *self.module.subwords, training=False, split=split)
+
+
+def some_sentences(lengths: list[int], found: list[list[int]], count: int = 4, longest: int = 24) -> list[int]:
+    """Sentences to look at: short enough to be read, spread over the lengths, with something written."""
+    fit = [i for i, ids in enumerate(found) if 0 < len(ids) <= longest and lengths[i] <= longest]
+    by_length = sorted(fit or [i for i, ids in enumerate(found) if ids], key=lambda i: lengths[i])
+    count = min(count, len(by_length))
+    return [by_length[(2 * place + 1) * len(by_length) // (2 * count)] for place in range(count)]
