@@ -101,6 +101,10 @@ class Parameters(Stacked):
         return shapes(self._looped[False], size, self.hidden_size, projection=config.projection_size,
                       norm=config.layer_norm, heads=config.heads)
 
+    def state_sizes(self, B: int = 1) -> dict[str, tuple[int, int, int]]:
+        """[N, B, H] of each state that is carried from step to step, by name."""
+        return self._sizes(B)
+
     def _sizes(self, B: int) -> dict[str, tuple[int, int, int]]:
         """[N, B, H] of each state that is carried."""
         h, N = self.cell.states[0], self.num_layers * self.directions

@@ -61,6 +61,12 @@ TASKS: dict[str, TaskEntry] = {
         metrics=("loss", "accuracy", "f1", "auroc", "ece"),
         model="gatesweep.tasks.classification.config:ClassificationModel",
     ),
+    "translation": TaskEntry(
+        config="gatesweep.tasks.translation.config:TranslationData",
+        task="gatesweep.tasks.translation.task:Translation",
+        metrics=("loss", "ppl", "bleu", "bleu_lc", "chrf", "beam_bleu", "beam_bleu_lc", "beam_chrf"),
+        model="gatesweep.tasks.translation.config:TranslationModel",
+    ),
 }
 
 

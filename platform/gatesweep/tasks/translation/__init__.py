@@ -1,0 +1,1 @@
+"""Translation: a sentence of one language in, the same in another out."""

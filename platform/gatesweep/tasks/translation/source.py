@@ -1,0 +1,110 @@
+"""Where the pairs come from: the catalogue's verses, a published set in a folder, or any parallel files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gatesweep.data.fetch import Dataset, ensure
+from gatesweep.data.own import user_folder
+from gatesweep.data.text.account import TextAccount
+from gatesweep.data.text.pairs import Pair, Pairs
+from gatesweep.data.text.parallel import read_parallel
+from gatesweep.data.text.verses import read_verses
+from gatesweep.errors import DataError
+from gatesweep.tasks.translation.config import EMBEDDED, TranslationData
+
+HELD_OUT = 0.05
+"""Share of the verses in val, and in test."""
+
+
+def open_data(data: TranslationData, say: Callable[[str], None]) -> Dataset:
+    """The set, verified, or the user's folder."""
+    return ensure(EMBEDDED, say=say) if data.name == EMBEDDED else user_folder(str(data.path))
+
+
+def read(dataset: Dataset, data: TranslationData) -> tuple[dict[str, Pairs], list[str]]:
+    """Train, val and test of the training's own data, and lines for the log.
+
+    Raises:
+        DataError: a file that is missing or cannot be paired.
+    """
+    if data.name == EMBEDDED:
+        verses = _turned(read_verses(dataset), data.languages)
+        return _shared_out(verses, data.split_by), [*verses.account.lines(), f"verses: shared out by {data.split_by}"]
+    files = read_folder(dataset.path, data, name=data.name)
+    for split in ("train", "val"):
+        if split not in files:
+            raise DataError(f"no {split} files", place=str(dataset.path),
+                            hint=f"{split}.{data.languages[0]} and {split}.{data.languages[1]}, .gz or not")
+    test, note = _test_of(files, data, str(dataset.path))
+    chosen = {"train": files["train"], "val": files["val"], "test": test}
+    said = [line for name in ("train", "val") for line in files[name].account.lines()]
+    return chosen, [*said, *(test.account.lines() if test is not files["val"] else []), note]
+
+
+def read_folder(folder: Path, data: TranslationData, *, name: str | None = None) -> dict[str, Pairs]:
+    """Every pair of files in a folder, by the name before the language.
+
+    Raises:
+        DataError: see `read_parallel`.
+    """
+    source, target = data.languages
+    return read_parallel(folder, source, target, name=name)
+
+
+def chosen(pairs: Pairs, index: Sequence[int]) -> Pairs:
+    """These pairs, in this order."""
+    return replace(pairs, pairs=tuple(pairs[i] for i in index))
+
+
+def some(pairs: Pairs, fraction: float) -> Pairs:
+    """A share of the pairs, evenly from the whole."""
+    count = max(1, round(fraction * len(pairs)))
+    return chosen(pairs, np.linspace(0, len(pairs), count, endpoint=False).astype(int).tolist())
+
+
+def joined(parts: Sequence[Pairs]) -> Pairs:
+    """One after the other."""
+    rows = tuple(pair for part in parts for pair in part)
+    account = TextAccount("all", "pairs", read=sum(part.account.read for part in parts), kept=len(rows))
+    return Pairs(rows, parts[0].languages, account)
+
+
+def _turned(verses: Pairs, languages: tuple[str, str]) -> Pairs:
+    """In the direction that is asked for."""
+    if languages == verses.languages:
+        return verses
+    if languages != verses.languages[::-1]:
+        raise DataError(f"has {' and '.join(verses.languages)}, not {' and '.join(languages)}",
+                        place="data set 'verses'")
+    return replace(verses, languages=languages, pairs=tuple(Pair(b, a, where) for a, b, where in verses))
+
+
+def _shared_out(verses: Pairs, by: str) -> dict[str, Pairs]:
+    """Whole chapters or books to test and val, drawn once and for all, until each has its share; the rest is train."""
+    group_N = [pair.reference.rpartition(":" if by == "chapter" else " ")[0] for pair in verses]
+    names = list(dict.fromkeys(group_N))
+    drawn = [names[i] for i in np.random.default_rng(0).permutation(len(names))]
+    sizes = {name: group_N.count(name) for name in names}
+    before = dict(zip(drawn, np.cumsum([0, *(sizes[name] for name in drawn[:-1])]).tolist(), strict=True))
+    share = HELD_OUT * len(verses)
+    split_of = {name: "test" if before[name] < share else "val" if before[name] < 2 * share else "train"
+                for name in names}  # fmt: skip
+    return {split: chosen(verses, [i for i, name in enumerate(group_N) if split_of[name] == split])
+            for split in ("train", "val", "test")}  # fmt: skip
+
+
+def _test_of(files: Mapping[str, Pairs], data: TranslationData, place: str) -> tuple[Pairs, str]:
+    tests = sorted(name for name in files if name.startswith("test"))
+    if data.test in files:
+        return files[data.test], f"test: the files {data.test}"
+    if data.test == "test" and not tests:
+        return files["val"], "test: there are no test files; val stands in, so that test/… are numbers of val"
+    if data.test == "test" and len(tests) == 1:
+        return files[tests[0]], f"test: the files {tests[0]}"
+    raise DataError(f"which test files? there are {', '.join(tests) or 'none'}", place=place,
+                    hint="name one as data.test")
