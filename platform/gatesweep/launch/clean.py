@@ -14,9 +14,10 @@ from typing import Any
 import psutil
 
 from gatesweep.errors import ConfigError, GatesweepError, LogError, StorageError
+from gatesweep.launch import submitted
 from gatesweep.launch.followed import Followed, find, surroundings
 from gatesweep.launch.submit import leftovers
-from gatesweep.launch.submitted import belongings, everything, forget
+from gatesweep.launch.submitted import belongings, forget
 
 LEFTOVERS = ("trials", "tune", "control", "logs")
 """Below a sweep's place: checkpoints, Ray Tune's own files, requests, what trials printed. The log and report stay."""
@@ -75,7 +76,7 @@ def look(home: Path, ids: Sequence[str], *, older_than_s: float, everything_too:
             if why and ids:
                 raise ConfigError(why, place=sweep_id, hint="--force cleans it all the same; it cannot be resumed then")
             found += [] if why else _of_sweep(followed, everything_too)
-        except (StorageError, LogError) as error:
+        except (StorageError, LogError, ConfigError) as error:
             if ids:
                 raise
             say(f"{sweep_id}: left alone: {str(error).partition(chr(10))[0]}")
@@ -84,7 +85,7 @@ def look(home: Path, ids: Sequence[str], *, older_than_s: float, everything_too:
 
 def _known(home: Path) -> list[str]:
     local = [folder.name for folder in sorted((home / "sweeps").glob("*")) if folder.is_dir()]
-    return list(dict.fromkeys([*local, *(submitted.sweep_id for submitted in everything(home))]))
+    return list(dict.fromkeys([*local, *submitted.ids(home)]))
 
 
 def _why_not(followed: Followed, older_than_s: float, force: bool) -> str | None:
