@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WATCH_S = 2.0
 LIST_S = 10.0
+UNSENT = "the tracking server has not got everything that the log says"
 UNREADABLE = "unreadable"
 ENDED = ("done", "stopped", "interrupted", "failed")
 
@@ -111,6 +112,7 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("failures", failures),
         ("cluster", told["cluster"] or ""),
         ("driver", f"{told['job_id'] or ''} {job['state']} {job['message']}".strip() if job else ""),
+        ("unsent", UNSENT if told.get("unsent") else ""),
         ("place", told["place"]),
         ("next", _next(told)),
     ]
@@ -119,6 +121,8 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _next(told: dict[str, Any]) -> str:
     sweep_id = told["sweep_id"]
+    if told.get("unsent"):
+        return f"gatesweep resume {sweep_id} sends it"
     return {
         "done": f"gatesweep report {sweep_id}" if not told["cluster"] else "",
         "stopped": f"gatesweep resume {sweep_id}",

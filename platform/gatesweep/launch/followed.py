@@ -17,6 +17,7 @@ from gatesweep.launch.runner import Job, Runner, runner_of
 from gatesweep.launch.sections import ClusterConfig
 from gatesweep.launch.submitted import Attempt, Submitted, recall
 from gatesweep.storage import Place
+from gatesweep.sweep.session import UNSENT
 from gatesweep.sweep.session import place_of as lies_at
 from gatesweep.sweep.where import Where
 from gatesweep.track.lease import current
@@ -81,6 +82,11 @@ class Followed:
     def progress(self) -> Progress:
         """Its log, folded."""
         return fold(self.sweep_id, self.records())
+
+    def unsent(self) -> bool:
+        """Whether the tracking server lacks some of what the log says."""
+        with surroundings(self.cluster):
+            return self.place.exists(UNSENT)
 
     def state(self, progress: Progress, job: Job | None) -> str:
         """What log and driver say together."""
