@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from command_line import end, log_of, rows, start
+from dying import deaths_of
+
+from gatesweep.sweep import cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
@@ -77,3 +80,31 @@ def test_the_same_error_in_three_trials_pauses_the_sweep_and_resume_goes_on(fold
     code, _, err = end(start("resume", "bug"))
     assert code == 3, err
     assert len(_deaths(own_home, "bug")) > len(deaths)
+
+
+READ = {
+    "kill": ("crash", "counted"),
+    "fault": ("crash", "counted"),
+    "exit": ("crash", "counted"),
+    "raise": ("user_code", "counted"),
+    "unpicklable": ("user_code", "counted"),
+    "nan": ("nan", "fail"),
+    "away": ("node_lost", "free"),
+    "disk": ("bad_data", "exclude_node"),
+    "memory": ("out_of_memory", "counted"),
+}
+
+
+def test_what_ray_says_of_real_deaths_is_read_as_their_class(tmp_path: Path):
+    with cluster.local(1):
+        found = deaths_of(list(READ), tmp_path)
+    assert {how: (death.kind, death.policy) for how, (death, _) in found.items()} == READ, found
+
+
+@pytest.mark.slow
+def test_a_worker_that_rays_memory_monitor_ended_was_out_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    with cluster.local(1):
+        death, said = deaths_of(["large"], tmp_path)["large"]
+    assert death.kind == "out_of_memory", said
