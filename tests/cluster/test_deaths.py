@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import end, log_of, rows, start
+from command_line import end, log_of, rows, start, write_project
 from dying import deaths_of
 
 from gatesweep.sweep import cluster
@@ -20,7 +20,7 @@ trainer: {max_epochs: 4, batch_size: 32}
 """
 SWEEP = """
 name: toy
-experiment: {file: experiment.yaml}
+experiment: {file: exp.yaml}
 objective: {metric: val/mae}
 space:
   model.hidden_size: {choice: [4, 8, 16]}
@@ -33,11 +33,9 @@ budget: {trials: 4, concurrent: 1}
 
 @pytest.fixture
 def folder(tmp_path: Path, own_home: Path, monkeypatch) -> Path:
-    (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
-    (tmp_path / "sweep.yaml").write_text(SWEEP)
     (tmp_path / "marks").mkdir()
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return write_project(tmp_path, EXPERIMENT, SWEEP)
 
 
 def _sweep(sweep_id: str, *settings: str) -> tuple[int, str, str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import call
 from fakes import make_spec
 
-from gatesweep.cli import main
 from gatesweep.errors import ConfigError
 from gatesweep.launch.clean import look
 from gatesweep.launch.followed import find
@@ -20,14 +19,6 @@ from gatesweep.launch.sections import ClusterConfig
 from gatesweep.launch.submitted import Attempt, Submitted, file_of, ids, remember
 
 Make = Callable[..., ClusterConfig]
-
-
-def _call(monkeypatch: pytest.MonkeyPatch, capsys: Any, *words: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["gatesweep", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
 
 
 @pytest.fixture
@@ -46,12 +37,12 @@ def refused(ray_cluster: Make, own_home: Path) -> Path:
 def test_list_shows_the_others_and_says_which_sweep_is_unreadable_and_why(
     refused: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    code, out, err = _call(monkeypatch, capsys, "list")
+    code, out, err = call(capsys, monkeypatch, "list")
     assert code == 0
     assert [line.split()[:2] for line in sorted(out.splitlines()[1:])] == [["new", "sent"], ["old", "unreadable"]]
     assert "old: " in err
     assert "'ray://head:10001' is no address of a job server" in err
-    rows = {row["sweep_id"]: row for row in json.loads(_call(monkeypatch, capsys, "list", "--json")[1])["sweeps"]}
+    rows = {row["sweep_id"]: row for row in json.loads(call(capsys, monkeypatch, "list", "--json")[1])["sweeps"]}
     assert "is no address of a job server" in rows["old"]["reason"]
     assert "reason" not in rows["new"]
 
@@ -60,7 +51,7 @@ def test_a_damaged_memory_does_not_end_list_either(
     refused: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     refused.write_text('{"half')
-    code, out, err = _call(monkeypatch, capsys, "list")
+    code, out, err = call(capsys, monkeypatch, "list")
     assert (code, "new" in out) == (0, True)
     assert "is no record of a submission" in err
 
@@ -68,7 +59,7 @@ def test_a_damaged_memory_does_not_end_list_either(
 def test_status_says_what_is_wrong_and_that_a_clusters_file_gives_the_new_address(
     refused: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    code, out, err = _call(monkeypatch, capsys, "status", "old", "--json")
+    code, out, err = call(capsys, monkeypatch, "status", "old", "--json")
     assert (code, out) == (2, "")
     assert "its cluster is refused today: address: 'ray://head:10001' is no address of a job server" in err
     assert "hint: " in err

@@ -92,8 +92,9 @@ def test_the_same_mistake_has_the_same_digest_whatever_its_values_and_another_pl
 
 def test_only_the_newest_words_of_tunes_file_count_and_without_a_file_there_are_none(tmp_path: Path) -> None:
     file = tmp_path / "error.txt"
-    file.write_text("Failure # 1 (occurred at 2026-01-01_10-00-00)\nits node has died\n"
-                    "Failure # 2 (occurred at 2026-01-01_10-00-09)\n\x1b[36mray::f()\x1b[39m\nValueError: no\n")  # fmt: skip
+    first = "Failure # 1 (occurred at 2026-01-01_10-00-00)\nits node has died\n"
+    second = "Failure # 2 (occurred at 2026-01-01_10-00-09)\n\x1b[36mray::f()\x1b[39m\nValueError: no\n"
+    file.write_text(first + second)
     assert words_of(SimpleNamespace(error_file=str(file))) == "ray::f()\nValueError: no"
     assert words_of(SimpleNamespace(error_file=str(tmp_path / "none"))) == ""
     assert words_of(SimpleNamespace(error_file=None)) == ""
