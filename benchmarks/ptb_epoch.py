@@ -1,9 +1,9 @@
 """Seconds for a number of PTB batches: this project's training against plain Lightning, nn.LSTM and a full softmax.
 
-Both follow Zaremba et al. 2014, small: 2 layers of 200 units, 20 streams, windows of 20 steps, SGD, clipped at 5. The plain
-one is what one writes first: nn.Embedding, nn.LSTM, nn.Linear, F.cross_entropy, a LightningModule, a Trainer without
-logger, checkpoints and progress bar. Each turn is a process of its own; they take turns, so that a busy machine is busy
-for both; the first batches, in which memory is laid out, are not counted.
+Both follow Zaremba et al. 2014, small: 2 layers of 200 units, 20 streams, windows of 20 steps, SGD, clipped at 5. The
+plain one is what one writes first: nn.Embedding, nn.LSTM, nn.Linear, F.cross_entropy, a LightningModule, a Trainer
+without logger, checkpoints and progress bar. Each turn is a process of its own; they take turns, so that a busy machine
+is busy for both; the first batches, in which memory is laid out, are not counted.
 
     GATESWEEP_BENCH_DATA=... python benchmarks/ptb_epoch.py [--batches 200] [--rounds 3] [--threads 2]
 """

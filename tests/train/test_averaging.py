@@ -13,7 +13,6 @@ from gatesweep.train.averaging import triggered
 from gatesweep.train.checkpoint import state_file
 from gatesweep.train.fit import fit
 
-
 LR = 0.15
 
 

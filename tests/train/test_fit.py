@@ -122,7 +122,7 @@ def test_the_learning_rate_follows_its_schedule(tmp_path: Path):
         [0.5 ** (n // 6) for n in range(steps)]
     )
     zaremba = rates({"name": "step", "step_epochs": 1, "hold_epochs": 4, "factor": 0.5})
-    assert zaremba == pytest.approx([0.5 ** max(0, n // 3 - 3) for n in range(steps)])  # halved each epoch after the 4th
+    assert zaremba == pytest.approx([0.5 ** max(0, n // 3 - 3) for n in range(steps)])
     linear = [1 - 0.9 * max(0.0, n / steps - 0.25) / 0.75 for n in range(steps)]
     assert rates({"name": "linear", "hold": 0.25, "final_factor": 0.1}) == pytest.approx(linear)
     cosine = [0.1 + 0.9 * (1 + math.cos(math.pi * n / steps)) / 2 for n in range(steps)]

@@ -109,6 +109,22 @@ def evaluate(
         score(run, split, data, predictions, as_json=json)
 
 
+def sample(
+    run: RunName,
+    prompt: Annotated[str, typer.Option(help='What the text begins with, e.g. "the film is"')] = "",
+    tokens: Annotated[int, typer.Option(help="How many words, or characters, to write.")] = 50,
+    temperature: Annotated[float, typer.Option(help="Below 1 likelier words come more often; 0: the likeliest.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest words of this share, e.g. 0.9")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Let a run's language model write."""
+    from gatesweep.cli.training import sample as write
+
+    with answering():
+        write(run, prompt, tokens, temperature, top_p, seed, as_json=json)
+
+
 def report(sweep_id: SweepId, json: JsonOption = False) -> None:
     """Write a sweep's offline page again, from its log.
 
@@ -168,7 +184,7 @@ def schema(
 
 
 # as `gatesweep --help` lists them
-for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, report, list_, clean, validate, schema,
+for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, sample, report, list_, clean, validate, schema,
                 ui, doctor):  # fmt: skip
     app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")

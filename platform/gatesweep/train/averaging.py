@@ -3,8 +3,8 @@
     w̄_k = w̄_(k-1) + (w_k - w̄_(k-1)) / (k - T + 1),    w̄_T = w_T
 
 always: T = 0, the mean of all steps (Polyak & Juditsky 1992). triggered: T is the last step of the first epoch t > n
-whose value v_t is worse than the best of v_1 … v_(t-n-1), n = `average_patience` (Merity, Keskar & Socher, "Regularizing
-and optimizing LSTM language models", 2017, algorithm 1, validating once an epoch).
+whose value v_t is worse than the best of v_1 … v_(t-n-1), n = `average_patience` (Merity, Keskar & Socher 2017,
+"Regularizing and optimizing LSTM language models", algorithm 1, validating once an epoch).
 
 The checkpoint's weights are the averaged ones; the raw ones, the count and the values lie beside them.
 """
@@ -55,7 +55,7 @@ class Averaging(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not self.count or trainer.global_step == self._step:  # the latter: a batch whose gradients were only added up
+        if not self.count or trainer.global_step == self._step:  # no step where gradients were only added up
             return
         self._step = trainer.global_step
         self.count += 1

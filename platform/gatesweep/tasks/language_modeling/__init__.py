@@ -4,5 +4,5 @@
     corpus.py     lines -> vocabulary and numbers        streams.py    contiguous streams, windows, loaders
     module.py     the Lightning module                   baselines.py  unigram, bigram
     figures.py    pictures                               task.py       all of it behind `gatesweep.tasks.base.Task`
-    sampling.py   text that the model writes
+    sampling.py   text that the model writes             telling.py    lines for the log
 """

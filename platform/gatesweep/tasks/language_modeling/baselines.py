@@ -1,11 +1,12 @@
 """Language models without parameters to train, scored on the very tokens that the model is scored on.
 
-    unigram   p(w)     = (c(w) + 1) / (N + V)                                            add-one, Laplace
-    bigram    p(w | v) = max(c(v w) - D, 0) / c(v) + D n(v ·) / c(v) q(w)                interpolated Kneser-Ney
-              q(w)     = max(n(· w) - D, 0) / n(· ·) + D n(·) / (n(· ·) V)
+    unigram   p(w)     = (c(w) + 1) / (N + V)                                 add-one (Laplace)
+    bigram    p(w | v) = max(c(v w) - D, 0) / c(v) + D n(v ·) / c(v) q(w)     interpolated Kneser-Ney
+              q(w)     = max(n(· w) - D, 0) / n(· ·) + D m / (n(· ·) V)
 
-(Kneser & Ney 1995; Chen & Goodman 1999). c counts training tokens, n(v ·) the different words seen after v, n(· w) those seen before w, n(· ·) the different
-pairs, n(·) the words with any before them. The text begins after `<eos>`.
+c counts training tokens, n(v ·) the different words seen after v, n(· w) those seen before w, n(· ·) the different
+pairs, m the words that come after any. The text begins after `<eos>`; after a word never seen, p(w | v) = q(w). Kneser & Ney,
+ICASSP 1995; Chen & Goodman, "An empirical study of smoothing techniques for language modeling", 1999, section 3.2.
 """
 
 from __future__ import annotations

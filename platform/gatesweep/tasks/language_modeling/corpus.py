@@ -68,6 +68,23 @@ def tokens_of(line: str, data: LanguageData) -> list[str]:
     return list(SPACE.join(words)) if data.characters else words
 
 
+def text_of(tokens: Sequence[str], data: LanguageData) -> str:
+    """Tokens as running text: a line ends at `<eos>`."""
+    if data.characters:
+        return "".join("\n" if token == EOS else token for token in tokens).replace(SPACE, " ")
+    return "\n".join(" ".join(line) for line in _lines(tokens))
+
+
+def _lines(tokens: Sequence[str]) -> list[list[str]]:
+    lines: list[list[str]] = [[]]
+    for token in tokens:
+        if token == EOS:
+            lines.append([])
+        else:
+            lines[-1].append(token)
+    return lines
+
+
 def build(lines: Mapping[str, Sequence[str]], data: LanguageData, said: tuple[str, ...] = ()) -> Corpus:
     """Vocabulary and numbers.
 

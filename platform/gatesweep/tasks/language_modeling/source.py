@@ -86,8 +86,8 @@ def _cut(lines: Sequence[str], ends: Sequence[int]) -> dict[str, Sequence[str]]:
 
 
 def _reviews(dataset: Dataset, splits: TextSplits) -> Text:
-    """IMDb's reviews, each a line, in an order drawn by the digest of their group of films; no film on two sides, as far
-    as films can be told."""
+    """IMDb's reviews, each a line, in an order drawn by the digest of their group of films: no film in two splits, as
+    far as films can be told."""
     frame = read_reviews(dataset, duplicates="drop")
     said = tuple(frame.attrs["account"].lines())
     imdb = frame[frame["source"] == "imdb"]

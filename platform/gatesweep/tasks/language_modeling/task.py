@@ -16,9 +16,20 @@ from gatesweep.errors import DataError
 from gatesweep.tasks.base import Baseline
 from gatesweep.tasks.language_modeling import baselines, figures, source
 from gatesweep.tasks.language_modeling.config import LanguageData, LanguageModel
-from gatesweep.tasks.language_modeling.corpus import Corpus, Ids, Part, build, characters_V, kept, number, tokens_of
+from gatesweep.tasks.language_modeling.corpus import (
+    Corpus,
+    Ids,
+    build,
+    characters_V,
+    kept,
+    number,
+    text_of,
+    tokens_of,
+)
 from gatesweep.tasks.language_modeling.module import LanguageModule, build_network
+from gatesweep.tasks.language_modeling.sampling import write
 from gatesweep.tasks.language_modeling.streams import IGNORED, StreamsModule, Window
+from gatesweep.tasks.language_modeling.telling import describe, told
 
 SPLITS = ("train", "val", "test")
 
@@ -97,6 +108,20 @@ class LanguageModeling:
         return {"loss_by_frequency": figures.by_frequency(table, self.corpus.counts_V, title=title),
                 "loss_by_position": figures.by_position(table, title=title)}  # fmt: skip
 
+    def sample(self, prompt: str, tokens: int, *, temperature: float = 1.0, top_p: float = 1.0,
+               seed: int = 0) -> tuple[str, list[str]]:  # fmt: skip
+        """What the model writes on the end of `prompt`, never `<unk>`; and the prompt's words that it does not know.
+
+        Raises:
+            DataError: a character that the training text lacks, where nothing stands for unknown ones.
+        """
+        vocabulary, given = self.corpus.vocabulary, tokens_of(prompt, self.data)
+        ids = [self.corpus.eos, *vocabulary.encode(given).tolist()]
+        never = [] if vocabulary.unknown is None else [vocabulary.unknown]
+        made = write(self.module.network, ids, tokens, temperature=temperature, top_p=top_p, seed=seed, never=never)
+        between = " " if given and not self.data.characters else ""
+        return between + text_of(vocabulary.decode(made), self.data), [word for word in given if word not in vocabulary]
+
     def describe(self) -> list[str]:
         """What was read, what became `<unk>`, how it is laid out."""
         return describe(self.corpus, self.data, self.data_module)
@@ -132,24 +157,3 @@ class LanguageModeling:
                     self._told.add((path, name))
                     self.say(told(name, made))
         return found
-
-
-def describe(corpus: Corpus, data: LanguageData, module: StreamsModule) -> list[str]:
-    """Lines for the log."""
-    unit = "characters" if data.characters else "words"
-    lines = [*corpus.said, f"vocabulary: {len(corpus.vocabulary):,} {unit}, `<eos>` and `<unk>` counted; the training text"
-             f" has {corpus.distinct:,}"]  # fmt: skip
-    lines += [told(split, part) for split, part in corpus.parts.items()]
-    dropped = len(corpus.parts["train"].ids_N) % module.batch_size
-    lines.append(f"training: {module.batch_size} streams, windows of {data.bptt} steps, the state carried, anew with"
-                 f" each epoch; the last {dropped} tokens left out")
-    lines.append(f"evaluation: {data.eval_streams} streams, the state carried, every token counted once")
-    return lines
-
-
-def told(split: str, part: Part) -> str:
-    """One split in one line."""
-    more = f", {part.empty:,} of them empty" if part.empty else ""
-    share = 100 * part.unknown / len(part.ids_N)
-    return (f"{split}: {len(part.ids_N):,} tokens in {part.lines:,} lines{more}; {part.unknown:,} ({share:.2f}%) are not in"
-            " the vocabulary, and read as <unk>")  # fmt: skip
