@@ -55,6 +55,10 @@ class ClassificationData(Section):
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Which texts come where; apart from `seed`, so that seeds are compared on the same texts."""
 
+    films: Literal["apart", "mixed"] = "apart"
+    """Whether all texts of a film come on one side, where films are known. Mixed, a model may recognise the film, and
+    scores higher than it will on new ones."""
+
     fraction: Share = 1.0
     """Share of the training texts to use, each label in proportion; a smaller share is a part of any larger one."""
 

@@ -28,11 +28,12 @@ def read(dataset: Dataset, data: ClassificationData) -> pd.DataFrame:
         DataError: a wrong layout, count, encoding, label or split.
     """
     if data.name == "reviews" and not dataset.own:
-        frame = read_reviews(dataset)
+        frame = read_reviews(dataset, films=data.films == "apart")
         frame = frame[frame["source"].isin(PARTS[data.part])]
     else:
         frame = read_imdb(dataset.path) if dataset.path.is_dir() else read_labelled_csv(dataset.path)
-    columns = [name for name in ("text", "label", "split", "film") if name in frame]
+    wanted = ("text", "label", "split", *(["film"] if data.films == "apart" else []))
+    columns = [name for name in wanted if name in frame]
     frame = frame[columns].reset_index(drop=True)
     if "split" in frame:
         _check_splits(frame, dataset.path)
