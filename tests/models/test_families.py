@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -162,6 +164,17 @@ def test_one_seed_is_one_network_and_one_output(variant: str) -> None:
     a, b = encoder(variant, causal=False), encoder(variant, causal=False)
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
     assert torch.equal(a(batch()).outputs_BTO, b(batch()).outputs_BTO)
+
+
+@each
+def test_an_encoder_is_copied_pickled_and_loaded_with_its_numbers(variant: str) -> None:
+    model, x = encoder(variant, causal=True), batch()
+    loaded = encoder(variant, causal=True)
+    for p in loaded.parameters():
+        p.data.zero_()
+    loaded.load_state_dict(model.state_dict())
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), loaded):
+        assert torch.equal(other(x).outputs_BTO, model(x).outputs_BTO)
 
 
 @each

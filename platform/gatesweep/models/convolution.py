@@ -13,7 +13,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import weight_norm
 
 from gatesweep.models import padding
 
@@ -33,8 +32,8 @@ class Convolution(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.causal, self.past, self.inputs = causal, (kernel_size - 1) * dilation, inputs
-        convolution = nn.Conv1d(inputs, outputs, kernel_size, dilation=dilation, groups=groups)
-        self.convolution = weight_norm(convolution) if normalised else convolution
+        self.convolution = nn.Conv1d(inputs, outputs, kernel_size, dilation=dilation, groups=groups)
+        self.length_A11 = nn.Parameter(_length(self.convolution.weight.detach())) if normalised else None
 
     def forward(
         self, x_BCT: Tensor, lengths_B: Tensor | None = None, past_BCP: Tensor | None = None
@@ -42,7 +41,7 @@ class Convolution(nn.Module):
         """Convolve.
 
         Args:
-            x_BCT: padded steps must be 0.
+            x_BCT: padded steps must be 0, unless it is causal.
             past_BCP: the steps before; zeros where a sequence begins. For a causal convolution alone.
 
         Returns:
@@ -50,10 +49,21 @@ class Convolution(nn.Module):
         """
         if not self.causal:
             after = self.past // 2
-            return self.convolution(functional.pad(x_BCT, (self.past - after, after))), x_BCT[..., :0]
+            return self._convolved(functional.pad(x_BCT, (self.past - after, after))), x_BCT[..., :0]
         all_BCS = functional.pad(x_BCT, (self.past, 0)) if past_BCP is None else torch.cat([past_BCP, x_BCT], 2)
-        return self.convolution(all_BCS), padding.tail(all_BCS, self.past, 2, self.past, lengths_B)
+        return self._convolved(all_BCS), padding.tail(all_BCS, self.past, 2, self.past, lengths_B)
 
     def state_size(self, B: int) -> tuple[int, int, int]:
         """[B, C, P]."""
         return B, self.inputs, self.past
+
+    def _convolved(self, x_BCS: Tensor) -> Tensor:
+        """Weight norm is written out: a module that torch parametrizes cannot be pickled."""
+        one, weight_ACK = self.convolution, self.convolution.weight
+        if self.length_A11 is not None:
+            weight_ACK = self.length_A11 * weight_ACK / _length(weight_ACK)
+        return functional.conv1d(x_BCS, weight_ACK, one.bias, dilation=one.dilation, groups=one.groups)
+
+
+def _length(weight_ACK: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(weight_ACK, dim=(1, 2), keepdim=True)
