@@ -23,8 +23,6 @@ from gatesweep.cells.parameters import Parameters
 from gatesweep.models.attention import Memory, build_attention
 from gatesweep.models.encoder_decoder_config import EncoderDecoderConfig
 
-BRIDGED = ("h", "c")
-
 
 class DecoderState(NamedTuple):
     """Between two steps."""
@@ -106,7 +104,7 @@ class Bridge(nn.Module):
 
         h = tanh(W_h s + b_h)      c = W_c s + b_c      of each layer; what else a cell carries begins as it always does
 
-    A cell whose memory is a matrix (mlstm) begins as always: it sees the source by attention alone.
+    So does c where the first step erases it (slstm), and a memory that is a matrix (mlstm).
     """
 
     def __init__(self, layers: Any, summary_size: int) -> None:
@@ -117,7 +115,7 @@ class Bridge(nn.Module):
         if isinstance(layers, Parameters):
             for name, (count, _, width) in layers.state_sizes().items():
                 self.sizes[name], self.begin[name] = (count, width), layers.cell.initial.get(name, 0.0)
-                if name in BRIDGED and name not in layers.cell.initial:
+                if name == "h" or (name == "c" and not layers.cell.initial):
                     self.maps[name] = nn.Linear(summary_size, count * width)
 
     def forward(self, summary_BO: Tensor) -> Any:

@@ -68,7 +68,7 @@ class Resampled(Buckets):
     def __iter__(self) -> Iterator[list[int]]:
         if self._cut_in != self.epoch:
             self._cut_in, self.pairs.source, self.pairs.target = self.epoch, *self._sampled()
-        return super().__iter__()
+        yield from super().__iter__()
 
     def _sampled(self) -> tuple[tuple[Ids, ...], tuple[Ids, ...]]:
         data, encoded = self.prepared.data, self.pairs.encoded

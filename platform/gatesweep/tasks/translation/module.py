@@ -131,7 +131,7 @@ class TranslationModule(TaskModule):
     @property
     def _training(self) -> bool:
         """Whether this is a look between two epochs of a training: greedy, and over `val_share`."""
-        return str(self.trainer.state.fn) == "fit"
+        return bool(self.trainer.state.fn == "fit")
 
     def _hear(self, batch: PairBatch) -> None:
         readout_BUE, _ = self.network(batch.source_BT, batch.lengths_B, batch.given_BU)

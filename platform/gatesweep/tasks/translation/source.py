@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -85,15 +86,19 @@ def _turned(verses: Pairs, languages: tuple[str, str]) -> Pairs:
 
 
 def _shared_out(verses: Pairs, by: str) -> dict[str, Pairs]:
-    """Whole chapters or books to test and val, drawn once and for all, until each has its share; the rest is train."""
+    """Whole chapters or books to test and val, drawn once and for all, until each has its share; the rest is train.
+
+    A book may be as large as both shares: whoever draws first takes it whole, and the next begins with the next book.
+    """
     group_N = [pair.reference.rpartition(":" if by == "chapter" else " ")[0] for pair in verses]
     names = list(dict.fromkeys(group_N))
     drawn = [names[i] for i in np.random.default_rng(0).permutation(len(names))]
-    sizes = {name: group_N.count(name) for name in names}
-    before = dict(zip(drawn, np.cumsum([0, *(sizes[name] for name in drawn[:-1])]).tolist(), strict=True))
-    share = HELD_OUT * len(verses)
-    split_of = {name: "test" if before[name] < share else "val" if before[name] < 2 * share else "train"
-                for name in names}  # fmt: skip
+    sizes, split_of = Counter(group_N), dict.fromkeys(names, "train")
+    for split in ("test", "val"):
+        taken = 0
+        while drawn and taken < HELD_OUT * len(verses):
+            name = drawn.pop(0)
+            split_of[name], taken = split, taken + sizes[name]
     return {split: chosen(verses, [i for i, name in enumerate(group_N) if split_of[name] == split])
             for split in ("train", "val", "test")}  # fmt: skip
 

@@ -33,10 +33,10 @@ class Subwords:
 
     @classmethod
     def learn(cls, lines: Iterable[str], *, units: str, size: int, place: str) -> Subwords:
-        """From training text.
+        """From training text; where it has not as many symbols as `size`, those that there are.
 
         Raises:
-            DataError: the text has not as many symbols, or none at all.
+            DataError: the text has more characters than `size`, or none at all.
         """
         written = io.BytesIO()
         try:
@@ -49,7 +49,7 @@ class Subwords:
         except (RuntimeError, OSError) as error:
             said = " ".join(str(error).split())
             raise DataError(f"no {units} model of {size} symbols can be learnt from this text: {said[-160:]}",
-                            place=place, hint="a smaller data.vocabulary, or units: char") from error
+                            place=place, hint="a larger data.vocabulary has room for every character of it") from error
         return cls(written.getvalue())
 
     @classmethod
