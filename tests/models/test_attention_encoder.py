@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from gatesweep.models.attention_encoder import AttentionEncoder
-from gatesweep.models.config import ModelConfig
 from gatesweep.models.attention_pooling import AttentionPooling
+from gatesweep.models.config import ModelConfig
 
 
 @pytest.mark.parametrize("causal", [True, False])

@@ -19,11 +19,11 @@ from typing import Any
 from torch import Tensor
 
 from gatesweep.cells.layer import Recurrent
+from gatesweep.models.attention_pooling import AttentionPooling
 from gatesweep.models.config import ModelConfig
 from gatesweep.models.costs import cell_flops
 from gatesweep.models.encoder import Encoded
 from gatesweep.models.family import Family
-from gatesweep.models.attention_pooling import AttentionPooling
 from gatesweep.models.self_attention import SelfAttention, carried, causal_sight, filled, full_sight, seen
 
 
