@@ -54,7 +54,8 @@ class Buckets(Sampler[list[int]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter(self._batches()[self.rank :: self.replicas])
+        # A generator: a resumed training's first iterator is made before its epoch is set, and must not draw yet.
+        yield from self._batches()[self.rank :: self.replicas]
 
     def __len__(self) -> int:
         return len(self._batches()[self.rank :: self.replicas])
