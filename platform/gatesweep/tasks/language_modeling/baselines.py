@@ -5,8 +5,8 @@
               q(w)     = max(n(· w) - D, 0) / n(· ·) + D m / (n(· ·) V)
 
 c counts training tokens, n(v ·) the different words seen after v, n(· w) those seen before w, n(· ·) the different
-pairs, m the words that come after any. The text begins after `<eos>`; after a word never seen, p(w | v) = q(w). Kneser & Ney,
-ICASSP 1995; Chen & Goodman, "An empirical study of smoothing techniques for language modeling", 1999, section 3.2.
+pairs, m the words that come after any. The text begins after `<eos>`; after a word never seen, p(w | v) = q(w).
+Kneser & Ney, ICASSP 1995; Chen & Goodman 1999, "An empirical study of smoothing techniques for language modeling".
 """
 
 from __future__ import annotations

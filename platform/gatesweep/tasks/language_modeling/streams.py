@@ -115,7 +115,9 @@ class InTurn(DistributedSampler[Any]):
         return even_borders(self.steps, self.bptt)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return pairwise(self.borders())
+        # A generator, so that the epoch is asked for with the first window: Lightning makes a resumed training's first
+        # iterator before it sets the epoch.
+        yield from pairwise(self.borders())
 
     def __len__(self) -> int:
         return len(self.borders()) - 1

@@ -53,6 +53,7 @@ class LanguageModeling:
             {split: part.ids_N for split, part in self.corpus.parts.items()}, self.corpus.eos, batch_size=batch_size,
             eval_streams=data.eval_streams, bptt=data.bptt, varied=data.variable_bptt, seed=seed,
         )  # fmt: skip
+        self.data_module.train_dataloader()  # too little text for so many streams is refused before any epoch
         vocabulary = self.corpus.vocabulary
         self.characters_V = characters_V(vocabulary, data)
         self.module = LanguageModule(build_network(model, len(vocabulary), seed), data, model,

@@ -24,5 +24,5 @@ def told(split: str, part: Part) -> str:
     """One split in one line."""
     more = f", {part.empty:,} of them empty" if part.empty else ""
     share = 100 * part.unknown / len(part.ids_N)
-    return (f"{split}: {len(part.ids_N):,} tokens in {part.lines:,} lines{more}; {part.unknown:,} ({share:.2f}%) are not"
-            " in the vocabulary, and read as <unk>")  # fmt: skip
+    return (f"{split}: {len(part.ids_N):,} tokens in {part.lines:,} lines{more}; {part.unknown:,} ({share:.2f}%) are"
+            " not in the vocabulary, and read as <unk>")  # fmt: skip
