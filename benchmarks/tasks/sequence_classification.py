@@ -2,9 +2,8 @@
 
     python benchmarks/tasks/sequence_classification.py --resume [--only glove] [--seeds 3]
 
-`finetuned` first trains a language model on the training texts alone (written one line a review, so that nothing of
-val or test is in it), and counts that time too. `mixed` has reviews of one film on both sides of the split, to show what
-that is worth.
+`finetuned` first trains a language model on the training texts alone (one line a review, nothing of val or test), and
+counts that time too. `mixed` has reviews of one film on both sides of the split, to show what that is worth.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from rows import RESULTS, ROOT, Row, Rows, train
 
 CONFIGS = ROOT / "configs" / "experiments"
 LANGUAGE_MODEL = [
-    "data.name=none", "data.tokens=split", "data.max_vocabulary=10000", "data.bptt=64", "data.loss=token",
+    "data.name=none", "data.tokens=split", "data.fraction=1.0", "data.max_vocabulary=10000", "data.bptt=64",
     "model.cell=vanilla", "model.hidden_size=256", "model.layers=1", "model.embedding_size=128", "model.tied=true",
     "model.output_dropout=0.2", "model.input_dropout=0.1", "optimizer.name=adamw", "optimizer.lr=3e-3",
-    "schedule.name=one_cycle", "trainer.max_epochs=2", "trainer.batch_size=32", "trainer.threads=2",
+    "trainer.max_epochs=2", "trainer.batch_size=32", "trainer.threads=2",
 ]  # fmt: skip
 """Over language_modeling.yaml: the sizes of sentiment_finetuned.yaml, and two passes over the texts."""
 

@@ -239,6 +239,23 @@ def evaluate(
 
 
 @app.command()
+def sample(
+    run: RunName,
+    prompt: Annotated[str, typer.Option(help='What the text begins with, e.g. "the film is"')] = "",
+    tokens: Annotated[int, typer.Option(help="How many words, or characters, to write.")] = 50,
+    temperature: Annotated[float, typer.Option(help="Below 1 likelier words come more often; 0: the likeliest.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest words of this share, e.g. 0.9")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Let a run's language model write."""
+    from gatesweep.cli.training import sample as write
+
+    with answering():
+        write(run, prompt, tokens, temperature, top_p, seed, as_json=json)
+
+
+@app.command()
 def report(sweep_id: SweepId, json: JsonOption = False) -> None:
     """Write a sweep's offline page again, from its log.
 

@@ -42,6 +42,14 @@ class OptimizerConfig(Section):
     clip_norm: PositiveFloat | None = 1.0
     """Ceiling on the global gradient norm; none leaves gradients alone."""
 
+    average: Literal["never", "always", "triggered"] = "never"
+    """Whether validation, and the checkpoint's weights, are the mean over optimizer steps: always, from the first one
+    on (Polyak & Juditsky 1992); or from the end of the epoch on whose monitored metric is worse than the best of all
+    but the last `average_patience` (NT-ASGD; Merity et al. 2017). Training goes on from its own weights."""
+
+    average_patience: NonNegativeInt = 5
+    """Epochs that the trigger leaves out of its comparison."""
+
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> OptimizerConfig:
         if self.nesterov and self.name == "sgd" and self.momentum == 0.0:
@@ -52,21 +60,28 @@ class OptimizerConfig(Section):
 class ScheduleConfig(Section):
     """How the learning rate changes. Lengths are in optimizer steps unless the name says epochs."""
 
-    name: Literal["constant", "cosine", "step", "one_cycle", "plateau", "warmup"] = "constant"
-    """constant; cosine to `final_factor`; step by `factor` every `step_epochs`; one_cycle (Smith 2018);
-    plateau by `factor` when the monitored metric rests; warmup: linear, then constant."""
+    name: Literal["constant", "cosine", "step", "linear", "one_cycle", "plateau", "warmup"] = "constant"
+    """constant; cosine to `final_factor`; step by `factor` every `step_epochs`; linear to `final_factor` after the
+    share `hold`; one_cycle (Smith 2018); plateau by `factor` when the monitored metric rests; warmup: linear, then
+    constant."""
 
     warmup_steps: NonNegativeInt = 0
     """Linear rise from near 0, before any schedule but one_cycle, which has its own."""
 
     final_factor: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    """Where cosine and one_cycle end, as a share of the peak."""
+    """Where cosine, linear and one_cycle end, as a share of the peak."""
+
+    hold: Fraction = 0.0
+    """Share of the training that linear stays at the peak for."""
 
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     """What step and plateau multiply by."""
 
     step_epochs: PositiveInt = 5
     """Epochs between two drops of step."""
+
+    hold_epochs: PositiveInt | None = None
+    """Epochs before the first drop of step; none: `step_epochs`."""
 
     patience: NonNegativeInt = 2
     """Epochs without improvement before plateau drops."""

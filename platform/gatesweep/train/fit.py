@@ -20,6 +20,7 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 
 from gatesweep.errors import TrialFailed
 from gatesweep.train import seeds
+from gatesweep.train.averaging import Averaging
 from gatesweep.train.callbacks import EpochEnd, EpochReport, Generators, NanGuard
 from gatesweep.train.checkpoint import state_file
 from gatesweep.train.config import OptimizerConfig, ScheduleConfig, TrainerConfig
@@ -142,6 +143,8 @@ def _trainer(recipe: Recipe, epoch_end: EpochEnd | None, callbacks: tuple[pl.Cal
     ours: list[pl.Callback] = [*callbacks, NanGuard(), Generators()]
     if config.unfreeze_epochs:
         ours.append(Unfreezing(config.unfreeze_epochs))
+    if recipe.optimizer.average != "never":
+        ours.append(Averaging(recipe.optimizer, config.monitor, config.mode))
     if stopping:
         ours.append(
             LightningEarlyStopping(

@@ -74,11 +74,27 @@ def _after_warmup(
         return LambdaLR(rule, lambda step: _cosine(min(1.0, step / max(1, steps)), config.final_factor))
     if config.name == "cosine":
         return CosineAnnealingLR(rule, T_max=max(1, steps), eta_min=config.final_factor * optimizer_config.lr)
-    if config.name == "step":
+    if config.name == "step" and config.hold_epochs is None:
         return StepLR(rule, step_size=config.step_epochs * steps_per_epoch, gamma=config.factor)
+    if config.name == "step":
+        return LambdaLR(rule, lambda step: config.factor ** drops(config, step // steps_per_epoch))
+    if config.name == "linear":
+        return LambdaLR(rule, lambda step: falling(config, step / max(1, steps)))
     return None
 
 
 def _cosine(share: float, final: float) -> float:
     """Of the peak, when that share of the steps is over."""
     return final + (1 - final) * (1 + math.cos(math.pi * share)) / 2
+
+
+def drops(config: ScheduleConfig, epoch: int) -> int:
+    """How often step has dropped by this epoch, counted from 0."""
+    held = config.hold_epochs or config.step_epochs
+    return 0 if epoch < held else 1 + (epoch - held) // config.step_epochs
+
+
+def falling(config: ScheduleConfig, share: float) -> float:
+    """Linear's factor once this share of the training is done."""
+    way = min(1.0, max(0.0, (share - config.hold) / (1 - config.hold)))
+    return 1 - way * (1 - config.final_factor)

@@ -55,8 +55,7 @@ class Buckets(Sampler[list[int]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Made when the first batch is asked for, not before: a resumed training takes an iterator first, and says
-        which epoch it is then."""
+        # A generator: a resumed training's first iterator is made before its epoch is set, and must not draw yet.
         yield from self._batches()[self.rank :: self.replicas]
 
     def __len__(self) -> int:
