@@ -77,8 +77,8 @@ def test_a_training_starts_from_the_weights_of_another_run(store: Store, source:
     fresh, _ = prepare(experiment(target))
     assert torch.equal(state["network.head.weight"], fresh.module.state_dict()["network.head.weight"])
     known = sum(word in theirs for word in words)
-    assert said[-2].endswith(f"embedding: 1 tensors; {known:,} of {len(words):,} words are known there, the others start"
-                             " at the mean")  # fmt: skip
+    expected = f"embedding: 1 tensors; {known:,} of {len(words):,} words are known there, the others start at the mean"
+    assert said[-2].endswith(expected)
 
 
 def test_the_run_names_what_it_started_from_and_is_evaluated_without_it(
@@ -101,6 +101,21 @@ def test_the_run_names_what_it_started_from_and_is_evaluated_without_it(
         file.unlink()
     again = evaluate(result.run_id, store, split="test")
     assert again.metrics["test/accuracy"] == pytest.approx(result.metrics["test/accuracy"])
+
+
+def test_the_words_of_the_other_run_are_known_where_that_is_asked_for(
+    store: Store, source: RunResult, target: Path
+) -> None:
+    init = {"run": source.run_id, "vocabulary": "theirs", "parts": ["embedding", "encoder", "head"]}
+    result = run(experiment(target, init_from=init), store)
+    words, theirs = saved(result)["vocabulary"], saved(source)["vocabulary"]
+    assert words == theirs
+    assert "story" not in words
+    again = evaluate(result.run_id, store, split="test")
+    assert again.metrics["test/accuracy"] == pytest.approx(result.metrics["test/accuracy"])
+    with pytest.raises(ConfigError, match="the data of forecasting take no words of another run"):
+        resolved(experiment_from({"task": "forecasting", "data": {"name": "traffic"}, "init_from": init}, place="test"),
+                 store)  # fmt: skip
 
 
 def test_frozen_parts_do_not_train_and_others_do(store: Store, source: RunResult, target: Path) -> None:

@@ -19,9 +19,9 @@ class Layered(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = nn.ModuleDict({"embedding": nn.Embedding(5, 3),
-                                      "encoder": Recurrent(input_size=3, hidden_size=2, num_layers=2, bidirectional=True),
-                                      "head": nn.Linear(4, 2)})  # fmt: skip
+        layers = Recurrent(input_size=3, hidden_size=2, num_layers=2, bidirectional=True)
+        parts = {"embedding": nn.Embedding(5, 3), "encoder": layers, "head": nn.Linear(4, 2)}
+        self.network = nn.ModuleDict(parts)
 
 
 def test_groups_are_the_parts_and_layers_from_input_to_output() -> None:

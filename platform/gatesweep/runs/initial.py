@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -48,6 +48,10 @@ class InitFrom(Section):
     freeze: tuple[str, ...] = ()
     """Which parts do not train."""
 
+    vocabulary: Literal["own", "theirs"] = "own"
+    """Which words are known: those of this training's own texts, or those of the other run, which with few texts of its
+    own are many more. theirs needs a task whose data section has the key `words`."""
+
     @model_validator(mode="after")
     def _one_source(self) -> InitFrom:
         if self.run is None and self.checkpoint is None:
@@ -76,7 +80,22 @@ def resolved(config: ExperimentConfig, store: Store) -> ExperimentConfig:
         file = state_file(given) if given.is_dir() else given
         if file.name == STATE and file.is_file() and (file.parent / "COMMIT").is_file():
             state_file(file.parent)
-    return config.model_copy(update={"init_from": init.model_copy(update={"checkpoint": str(file.resolve())})})
+    config = config.model_copy(update={"init_from": init.model_copy(update={"checkpoint": str(file.resolve())})})
+    return _with_words(config, file) if init.vocabulary == "theirs" else config
+
+
+def restorable(config: ExperimentConfig, checkpoint: Path) -> ExperimentConfig:
+    """What builds the network that a run's own checkpoint fits, without the file that the run started from."""
+    init = config.init_from
+    bare = config.model_copy(update={"init_from": None})
+    return _with_words(bare, checkpoint / "state.ckpt") if init is not None and init.vocabulary == "theirs" else bare
+
+
+def _with_words(config: ExperimentConfig, checkpoint: Path) -> ExperimentConfig:
+    if "words" not in type(config.data).model_fields:
+        raise ConfigError(f"the data of {config.task} take no words of another run", place="init_from.vocabulary",
+                          hint="vocabulary: own")  # fmt: skip
+    return config.model_copy(update={"data": config.data.model_copy(update={"words": str(checkpoint.resolve())})})
 
 
 def _kept(file: Path, store: Store) -> Path:

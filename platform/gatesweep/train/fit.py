@@ -141,10 +141,10 @@ def prove(task: Any, recipe: Recipe) -> dict[str, float]:
 def _trainer(recipe: Recipe, epoch_end: EpochEnd | None, callbacks: tuple[pl.Callback, ...], **more: Any) -> pl.Trainer:
     config, stopping = recipe.trainer, recipe.trainer.early_stopping
     ours: list[pl.Callback] = [*callbacks, NanGuard(), Generators()]
-    if recipe.optimizer.average != "never":
-        ours.append(Averaging(recipe.optimizer, config.monitor, config.mode))
     if config.unfreeze_epochs:
         ours.append(Unfreezing(config.unfreeze_epochs))
+    if recipe.optimizer.average != "never":
+        ours.append(Averaging(recipe.optimizer, config.monitor, config.mode))
     if stopping:
         ours.append(
             LightningEarlyStopping(

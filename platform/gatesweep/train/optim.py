@@ -83,6 +83,11 @@ def _after_warmup(
     return None
 
 
+def _cosine(share: float, final: float) -> float:
+    """Of the peak, when that share of the steps is over."""
+    return final + (1 - final) * (1 + math.cos(math.pi * share)) / 2
+
+
 def drops(config: ScheduleConfig, epoch: int) -> int:
     """How often step has dropped by this epoch, counted from 0."""
     held = config.hold_epochs or config.step_epochs
@@ -93,8 +98,3 @@ def falling(config: ScheduleConfig, share: float) -> float:
     """Linear's factor once this share of the training is done."""
     way = min(1.0, max(0.0, (share - config.hold) / (1 - config.hold)))
     return 1 - way * (1 - config.final_factor)
-
-
-def _cosine(share: float, final: float) -> float:
-    """Of the peak, when that share of the steps is over."""
-    return final + (1 - final) * (1 + math.cos(math.pi * share)) / 2

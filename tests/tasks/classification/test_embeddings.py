@@ -74,7 +74,7 @@ def test_a_word_takes_its_vector_in_capitals_too_a_new_one_noise_and_padding_zer
 
 def test_a_file_of_another_width_is_refused_with_both_numbers(csv_file: Path, tmp_path: Path) -> None:
     file = vectors(tmp_path)["glove"]
-    with pytest.raises(DataError, match="its vectors have 6 numbers, and model.embedding_size is 50"):
+    with pytest.raises(DataError, match=r"its vectors have 6 numbers, and model\.embedding_size is 50"):
         task_of(csv_file, model=network(embeddings=str(file), embedding_size=50))
 
 

@@ -71,6 +71,10 @@ class ClassificationData(Section):
     max_vocabulary: Annotated[int, Field(ge=3)] = 30_000
     """Most frequent words to keep; the others become `<unk>`, counted and said."""
 
+    words: str | None = None
+    """A file of words, one a line, or a checkpoint that holds some: the vocabulary, in place of that of the training
+    texts. `init_from.vocabulary: theirs` fills it in."""
+
     max_length: PositiveInt = 256
     """Tokens that are read of a training text; longer ones are cut, counted and said."""
 

@@ -101,7 +101,7 @@ def prepare(
     parts = {split: frame[frame["split"] == split] for split in SPLITS}
     labels = _labels(parts, place)
     number = {label: place_K for place_K, label in enumerate(labels)}
-    label_N = {split: part["label"].map(number).to_numpy(np.int64) for split, part in parts.items()}
+    label_N: dict[str, Ids] = {split: _numbers(part, number) for split, part in parts.items()}
     chosen = part_of(label_N["train"], data.fraction, data.split_seed)
     parts["train"], label_N["train"] = parts["train"].iloc[chosen], label_N["train"][chosen]
     distinct = 0
@@ -125,7 +125,7 @@ def like(frame: pd.DataFrame, trained: Prepared, *, place: str) -> Prepared:
     number = {label: place_K for place_K, label in enumerate(trained.labels)}
     refuse_unseen(frame["label"], trained.labels, place)
     def numbered(part: pd.DataFrame) -> Texts:
-        return Texts(list(part["text"]), trained.reader.read(part["text"]), part["label"].map(number).to_numpy(np.int64))
+        return Texts(list(part["text"]), trained.reader.read(part["text"]), _numbers(part, number))
 
     if "split" in frame:
         sides = {split: numbered(frame[frame["split"] == split]) for split in SPLITS}
@@ -134,9 +134,14 @@ def like(frame: pd.DataFrame, trained: Prepared, *, place: str) -> Prepared:
     return Prepared(trained.data, trained.reader, trained.labels, sides, place)
 
 
+def _numbers(part: pd.DataFrame, number: Mapping[str, int]) -> Ids:
+    return np.array([number[label] for label in part["label"]], np.int64)
+
+
 def kept(data: ClassificationData, key: str, load: Callable[[], Prepared]) -> Prepared:
     """What this process has prepared for the same settings and bytes, or what `load` makes now."""
-    shaping = data.model_dump(mode="json", exclude={"class_weights", "label_smoothing", "batch_tokens", "path"})
+    elsewhere = {"class_weights", "label_smoothing", "batch_tokens", "path", "words"}
+    shaping = data.model_dump(mode="json", exclude=elsewhere)
     key = digest([shaping, key])
     if key not in _cache:
         _cache[key] = load()

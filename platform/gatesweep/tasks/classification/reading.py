@@ -12,7 +12,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gatesweep.errors import UserError
+from gatesweep.data.text import read_lines
+from gatesweep.errors import DataError, UserError
 from gatesweep.tasks.text.tokens import word_tokens
 from gatesweep.tasks.text.vocabulary import PADDING, UNKNOWN, Vocabulary
 
@@ -47,8 +48,31 @@ class Words:
         made = Vocabulary.build(counts, specials=(PADDING, UNKNOWN), min_count=min_count, max_size=max_size)
         return cls(made, lower=lower), len(counts)
 
+    @classmethod
+    def of_file(cls, path: Path, *, lower: bool) -> Words:
+        """A vocabulary that is there already: one word a line, or that of a checkpoint.
+
+        Raises:
+            DataError: it holds no words.
+        """
+        words = _of_checkpoint(path) if path.suffix == ".ckpt" else read_lines(path)
+        rest = dict.fromkeys(word for word in words if word and word not in (PADDING, UNKNOWN))
+        if not rest:
+            raise DataError("holds no words", place=str(path), hint="one word a line, or a run's state.ckpt")
+        return cls(Vocabulary([PADDING, UNKNOWN, *rest]), lower=lower)
+
     def read(self, texts: Iterable[str]) -> list[Ids]:
         return [self.vocabulary.encode(word_tokens(text, lower=self.lower) or [UNKNOWN]) for text in texts]
+
+
+def _of_checkpoint(path: Path) -> Sequence[str]:
+    import torch
+
+    try:
+        found: Sequence[str] = torch.load(path, map_location="cpu", weights_only=True).get("vocabulary", ())
+    except Exception as error:  # torch and pickle have no error of their own for a file that is something else
+        raise DataError(f"is no checkpoint: {error}", place=str(path)) from error
+    return found
 
 
 class Pieces:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gatesweep.data.fetch import Dataset, user_data
+from gatesweep.data.fetch import Dataset, user_data, user_file
 from gatesweep.tasks.base import Baseline
 from gatesweep.tasks.classification import baselines, figures
 from gatesweep.tasks.classification.baselines import BIGRAMS, MAJORITY, Bigrams
@@ -22,6 +23,7 @@ from gatesweep.tasks.classification.loaders import EVAL_BATCH, TextBatch, TextsM
 from gatesweep.tasks.classification.metrics import NAMES, Floats, metrics_of
 from gatesweep.tasks.classification.module import ClassificationModule
 from gatesweep.tasks.classification.prepare import Prepared, kept, like, lines, prepare
+from gatesweep.tasks.classification.reading import Words
 from gatesweep.tasks.classification.source import dataset_of, read
 
 
@@ -39,10 +41,12 @@ class SequenceClassification:
         dataset = dataset_of(data, say)
         source = source_of(model, say)
         self.data, self._say = data, say
-        self.datasets: list[Dataset] = [dataset, *([source.dataset] if source.dataset else [])]
-        key = f"{dataset.md5} {source.dataset.md5 if source.pieces and source.dataset else ''}"
-        self.prepared = kept(data, key, lambda: prepare(read(dataset, data), data, place=dataset.name,
-                                                        reader=source.pieces))  # fmt: skip
+        words = replace(user_file(data.words), name="words") if data.words and not source.pieces else None
+        self.datasets: list[Dataset] = [each for each in (dataset, source.dataset, words) if each is not None]
+        reading = source.dataset if source.pieces else words
+        reader = Words.of_file(words.path, lower=data.lower) if words else source.pieces
+        self.prepared = kept(data, f"{dataset.md5} {reading.md5 if reading else ''}", lambda: prepare(
+            read(dataset, data), data, place=dataset.name, reader=reader))  # fmt: skip
         self.features = features_of(model, source, say)
         network = build_network(model, self.prepared, source, seed)
         self._said = source.said
@@ -70,7 +74,8 @@ class SequenceClassification:
     @torch.no_grad()
     def probabilities(self, split: str, path: Path | None = None) -> Floats:
         """`p_NK` of every text, in the data's order."""
-        module, found = self.module, {}
+        module = self.module
+        found: dict[int, Floats] = {}
         was_training = module.training
         module.eval()
         for batch in self.loader(split, path):

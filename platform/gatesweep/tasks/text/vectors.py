@@ -95,7 +95,7 @@ def _refuse_constant(words: Sequence[str], vectors_FD: Floats, path: Path) -> No
     constant_F = (vectors_FD == vectors_FD[:, :1]).all(axis=1) & (vectors_FD.shape[1] > 1)
     if constant_F.any():
         raise DataError(f"cannot be read as word vectors: {int(constant_F.sum()):,} words have one number in place of"
-                        f" {vectors_FD.shape[1]}, the first is {words[int(constant_F.argmax())]!r}", place=str(path))  # fmt: skip
+                        f" {vectors_FD.shape[1]}, the first is {words[int(constant_F.argmax())]!r}", place=str(path))
 
 
 def _has_header(path: Path) -> bool:
