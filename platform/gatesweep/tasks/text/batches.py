@@ -55,8 +55,8 @@ class Buckets(Sampler[list[int]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Made when the first batch is asked for, not before: a resumed training takes an iterator, then says which epoch
-        it is."""
+        """Made when the first batch is asked for, not before: a resumed training takes an iterator, then says which
+        epoch it is."""
         yield from self._batches()[self.rank :: self.replicas]
 
     def __len__(self) -> int:
