@@ -62,7 +62,7 @@ def test_step_by_step_gives_what_all_steps_at_once_give(attention: str, layers: 
     torch.testing.assert_close(whole[1], steps[1])
 
 
-@pytest.mark.parametrize("cell", ["vanilla", "peephole", "coupled", "gru", "rnn", "slstm", "mlstm", "mingru", "minlstm"])
+@pytest.mark.parametrize("cell", ["vanilla", "peephole", "cifg", "gru", "rnn", "slstm", "mlstm", "mingru", "minlstm"])
 def test_every_kind_of_cell_encodes_and_decodes(cell: str) -> None:
     network = made(cell=cell, decoder_layers=2)
     source_BT, given_BU = batch()

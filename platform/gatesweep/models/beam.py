@@ -59,7 +59,8 @@ class Search:
 
 
 @torch.no_grad()
-def greedy(model: Decodable[S], state: S, count: int, search: Search, device: torch.device | None = None) -> list[Found]:
+def greedy(model: Decodable[S], state: S, count: int, search: Search,
+           device: torch.device | None = None) -> list[Found]:
     """The likeliest symbol at every step.
 
     Args:

@@ -37,7 +37,9 @@ class EncoderDecoder(nn.Module):
         self.encoder = build_encoder(config, size)
         self.decoder = Decoder(config, self.encoder.output_size)
         self.bias_V = nn.Parameter(torch.zeros(target_vocabulary))
-        self.own = None if config.tie != "none" else nn.Parameter(torch.randn(target_vocabulary, size) / math.sqrt(size))
+        self.own = None
+        if config.tie == "none":
+            self.own = nn.Parameter(torch.randn(target_vocabulary, size) / math.sqrt(size))
 
     @property
     def weight_VE(self) -> Tensor:
@@ -57,7 +59,7 @@ class EncoderDecoder(nn.Module):
     def sampled(self, source_BT: Tensor, lengths_B: Tensor, given_BU: Tensor, truth: float) -> Tensor:
         """As `forward`, but each symbol is the true one with probability `truth`, else the model's own likeliest
         (Bengio et al. 2015, "Scheduled sampling"): a loop over the target's steps."""
-        state, readouts = self.encode(source_BT, lengths_B), []
+        state, readouts = self.encode(source_BT, lengths_B), list[Tensor]()
         tokens_B = given_BU[:, 0]
         for u in range(given_BU.shape[1]):
             if u:

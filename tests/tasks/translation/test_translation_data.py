@@ -105,7 +105,7 @@ def test_every_epoch_has_as_many_batches_whatever_the_cuts(parallel: Path, make_
     assert {len(batches(task, epoch)) for epoch in range(4)} == {8}
 
 
-def test_small_letters_are_what_the_model_reads_and_not_what_it_is_held_against(parallel: Path, make_task: Make) -> None:
+def test_small_letters_are_read_and_the_text_as_it_is_is_the_reference(parallel: Path, make_task: Make) -> None:
     task = make_task(parallel, lower=True)
     encoded = task.prepared.splits["val"]
     assert task.module.subwords[0].decode(encoded.source) == [line.lower() for line in encoded.sources]
@@ -142,8 +142,9 @@ def test_of_several_test_files_one_must_be_named(parallel: Path, make_task: Make
     assert len(make_task(parallel, test="test_hard").prepared.splits["test"]) == 7
 
 
-def test_empty_and_overlong_pairs_are_left_out_of_training_counted_and_said(parallel: Path, make_task: Make,
-                                                                            write_pairs: Make, some_pairs: Make) -> None:
+def test_empty_and_overlong_pairs_are_left_out_of_training_counted_and_said(
+    parallel: Path, make_task: Make, write_pairs: Make, some_pairs: Make
+) -> None:
     odd = [("", "nothing"), ("nichts", "  "), ("Hund " * 30, "dog " * 30), ("und " * 30, "and")]
     write_pairs(parallel, "train", [*odd, *some_pairs(100, 4)])
     task = make_task(parallel, max_length=60, vocabulary=50, units="char")
@@ -170,7 +171,7 @@ def test_unpaired_lines_are_refused(parallel: Path, make_task: Make) -> None:
         make_task(parallel)
 
 
-def test_a_vocabulary_larger_than_the_text_has_symbols_is_what_there_is_and_said(parallel: Path, make_task: Make) -> None:
+def test_a_vocabulary_larger_than_the_text_s_is_what_there_is_and_said(parallel: Path, make_task: Make) -> None:
     task = make_task(parallel, units="bpe", vocabulary=5000)
     sizes = [len(each) for each in task.module.subwords]
     assert max(sizes) < 200

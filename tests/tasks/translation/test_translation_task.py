@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,8 @@ def train(settings: ExperimentConfig, folder: Path, *, until: int = 0, resume: P
             raise Enough
 
     task, recipe = prepare(settings)
-    try:
+    with contextlib.suppress(Enough):
         fit(task, recipe, folder=folder, on_epoch=on_epoch, resume=resume)
-    except Enough:
-        pass
     return reports, task
 
 

@@ -2,7 +2,7 @@
 
     most frequent target   the target that came most often in training, whatever is asked
     copy of the source     names and numbers are right
-    nearest source         the target of the training source that is most like the asked one (tf-idf of its words, cosine)
+    nearest source         the target of the training source that is most like the asked one: cosine of tf-idf of words
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Shape suffixes: U steps of the output, T steps of the source.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ def attention_maps(looks: Sequence[Look], *, title: str) -> Figure:
     return figure
 
 
-def bleu_by_length(written: dict[str, Sequence[str]], references: Sequence[str], lengths_N: Sequence[int], *,
+def bleu_by_length(written: Mapping[str, Sequence[str]], references: Sequence[str], lengths_N: Sequence[int], *,
                    language: str, title: str) -> Figure:
     """BLEU of as many sentences each, from the shortest sources to the longest.
 

@@ -159,6 +159,7 @@ class TranslationModule(TaskModule):
         loss = heard.loss / max(1, heard.symbols)
         found = {"loss": loss, "ppl": math.exp(min(loss, 700.0))}
         loaders = self.trainer.val_dataloaders if split == "val" else self.trainer.test_dataloaders
+        assert loaders is not None, "an epoch over val or test has its loader"
         references = loaders.dataset.encoded.references
         for how, prefix in (("greedy", ""), ("beam", "beam_")):
             written = heard.written[how]
