@@ -184,8 +184,8 @@ def schema(
 
 
 # as `gatesweep --help` lists them
-for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, sample, report, list_, clean, validate, schema,
-                ui, doctor):  # fmt: skip
+for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, sample, report, list_, clean, validate,
+                schema, ui, doctor):  # fmt: skip
     app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")
 app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, quality.")
