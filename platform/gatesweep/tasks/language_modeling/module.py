@@ -62,6 +62,7 @@ class LanguageModule(TaskModule):
         self.network, self.data, self.ar, self.tar, self.words = network, data, model.ar, model.tar, list(words)
         self.register_buffer("characters_V", characters_V, persistent=False)
         self._state: Any = None
+        self._eval_state: Any = None
         self._sums: Tensor | None = None
         self._lr_factor = 1.0
 
