@@ -10,6 +10,7 @@ all of them by results_page.py.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -73,25 +74,28 @@ class Rows:
         temporary.replace(self.file)
 
 
-def train(name: str, experiment: Path, *, seed: int, overrides: Sequence[str] = (), about: str = "") -> Row:
+def train(
+    name: str, experiment: Path, *, seed: int, overrides: Sequence[str] = (), about: str = "", home: str | None = None
+) -> Row:
     """Train the experiment in a home folder of its own, and say what came out.
 
     Args:
         name: of the row: data, model and protocol.
         about: one line for the table.
+        home: a home folder that stays, for runs that start from one another; none makes one for this run alone.
     """
     import gatesweep
     from gatesweep.runs.experiment import load_experiment
 
     config = load_experiment(experiment, [*overrides, f"seed={seed}"])
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["GATESWEEP_HOME"] = home
+    with contextlib.nullcontext(home) if home else tempfile.TemporaryDirectory() as folder:
+        os.environ["GATESWEEP_HOME"] = str(folder)
         before, started = _cpu_s(), time.perf_counter()
         result = gatesweep.run(config)
         wall_s, cpu_s = time.perf_counter() - started, _cpu_s() - before
     return row(name, about=about, seed=seed, metrics=result.metrics, baseline=result.baseline, wall_s=wall_s,
                cpu_s=cpu_s, threads=config.trainer.threads, epochs=result.epochs, digest=config.digest,
-               experiment=str(experiment.relative_to(ROOT)), overrides=list(overrides))  # fmt: skip
+               experiment=str(experiment.relative_to(ROOT)), overrides=[*overrides], run_id=result.run_id)  # fmt: skip
 
 
 def row(name: str, *, metrics: Mapping[str, float], **more: Any) -> Row:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gatesweep.runs.evaluation import Evaluation
     from gatesweep.runs.experiment import ExperimentConfig
+    from gatesweep.runs.sampling import Sample
     from gatesweep.runs.training import Listener, RunResult
     from gatesweep.sweep.session import Hooks, Opening, Session
     from gatesweep.sweep.spec import SweepSpec
@@ -108,6 +109,26 @@ def evaluate(
         data=Path(data) if data else None,
         predictions=Path(predictions) if predictions else None,
         say=say,
+    )
+
+
+def sample(
+    name: str,
+    *,
+    prompt: str = "",
+    tokens: int = 50,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+) -> Sample:
+    """Text that a run's model writes after `prompt`: see `gatesweep.runs.sampling.sample`."""
+    from gatesweep.runs.sampling import check
+    from gatesweep.runs.sampling import sample as write
+
+    check(tokens, temperature, top_p, seed)
+    return write(
+        name, open_store(), prompt=prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed, say=say
     )
 
 

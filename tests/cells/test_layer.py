@@ -247,3 +247,20 @@ def test_the_layer_tells_what_it_is() -> None:
 def test_a_layer_tells_the_options_that_were_given() -> None:
     layer = Recurrent("gru", input_size=3, hidden_size=4, weight_drop=0.25, chrono=100)
     assert repr(layer).endswith("backend=native, chrono=100, weight_drop=0.25)")
+
+
+@each_way
+def test_each_parameter_has_a_gradient_of_its_own_to_clip_and_to_add_to(cell: str, backend: str) -> None:
+    """Two backward passes are twice the first; a factor in place, as clipping multiplies one in, acts once."""
+    layer = Recurrent(cell, input_size=3, hidden_size=4, num_layers=2, backend=backend).double()
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    parameters = list(layer.parameters())
+    once = torch.autograd.grad(layer(x)[0].square().sum(), parameters)
+    for _ in range(2):
+        layer(x)[0].square().sum().backward()
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    assert len(gradients) == len(parameters)
+    for gradient in gradients:
+        gradient.mul_(0.5)
+    for gradient, expected in zip(gradients, once, strict=True):
+        torch.testing.assert_close(gradient, expected)

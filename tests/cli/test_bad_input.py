@@ -6,23 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import call, write_project
 
 from gatesweep.cli import main
 from gatesweep.errors import EXIT_USER
 
-EXPERIMENT = """
-task: toy_task:ToyTask
-data: {examples: 32}
-trainer: {max_epochs: 3}
-"""
-SWEEP = """
-experiment: {file: exp.yaml}
-objective: {metric: val/mae}
-space:
-  model.hidden_size: {choice: [4, 8]}
-  optimizer.lr: {log_uniform: [1e-3, 1e-1]}
-budget: {trials: 2, concurrent: 1}
-"""
 TRAFFIC = """
 task: forecasting
 data: {name: traffic}
@@ -31,18 +19,8 @@ data: {name: traffic}
 
 @pytest.fixture
 def folder(tmp_path: Path, own_home: Path, monkeypatch) -> Path:
-    (tmp_path / "exp.yaml").write_text(EXPERIMENT)
-    (tmp_path / "sweep.yaml").write_text(SWEEP)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def _call(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["gatesweep", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
+    return write_project(tmp_path)
 
 
 SETTINGS = [
@@ -81,7 +59,7 @@ SETTINGS = [
 def test_a_wrong_setting_of_a_sweep_is_refused_before_anything_is_made(
     capsys, monkeypatch, folder, own_home, setting, message, hint
 ):
-    code, out, err = _call(capsys, monkeypatch, "sweep", "sweep.yaml", "--json", "--set", setting)
+    code, out, err = call(capsys, monkeypatch, "sweep", "sweep.yaml", "--json", "--set", setting)
     assert code == EXIT_USER
     assert out == ""
     assert message in err
@@ -92,7 +70,7 @@ def test_a_wrong_setting_of_a_sweep_is_refused_before_anything_is_made(
 
 
 def test_a_missing_file_is_named_with_its_neighbours(capsys, monkeypatch, folder):
-    code, _, err = _call(capsys, monkeypatch, "sweep", "swep.yaml")
+    code, _, err = call(capsys, monkeypatch, "sweep", "swep.yaml")
     assert code == EXIT_USER
     assert "swep.yaml: no such file" in err
     assert "sweep.yaml" in err
@@ -100,7 +78,7 @@ def test_a_missing_file_is_named_with_its_neighbours(capsys, monkeypatch, folder
 
 @pytest.mark.parametrize("id_", ["Bad Id", "../up", "", "a/b"])
 def test_an_unusable_id_is_refused(capsys, monkeypatch, folder, id_):
-    code, _, err = _call(capsys, monkeypatch, "sweep", "sweep.yaml", "--id", id_ or " ")
+    code, _, err = call(capsys, monkeypatch, "sweep", "sweep.yaml", "--id", id_ or " ")
     assert code == EXIT_USER
     assert "no usable sweep id" in err
 
@@ -109,7 +87,7 @@ def test_an_id_in_use_is_refused_and_nothing_of_it_changes(capsys, monkeypatch, 
     there = own_home / "sweeps" / "mine"
     there.mkdir(parents=True)
     (there / "log.jsonl").write_bytes(b"untouched")
-    code, _, err = _call(capsys, monkeypatch, "sweep", "sweep.yaml", "--id", "mine")
+    code, _, err = call(capsys, monkeypatch, "sweep", "sweep.yaml", "--id", "mine")
     assert code == EXIT_USER
     assert "is there already" in err
     assert "gatesweep resume mine" in err
@@ -118,7 +96,7 @@ def test_an_id_in_use_is_refused_and_nothing_of_it_changes(capsys, monkeypatch, 
 
 def test_a_tracking_server_that_does_not_answer_is_named(capsys, monkeypatch, folder, own_home):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    code, _, err = _call(capsys, monkeypatch, "run", "exp.yaml")
+    code, _, err = call(capsys, monkeypatch, "run", "exp.yaml")
     assert code == EXIT_USER
     assert "http://127.0.0.1:9" in err
     assert "Traceback" not in err
@@ -128,7 +106,7 @@ def test_a_tracking_server_that_does_not_answer_is_named(capsys, monkeypatch, fo
 def test_a_damaged_store_is_named(capsys, monkeypatch, folder, own_home):
     own_home.mkdir()
     (own_home / "mlflow.db").write_bytes(b"this is no database, whatever its name says" * 100)
-    code, _, err = _call(capsys, monkeypatch, "run", "exp.yaml")
+    code, _, err = call(capsys, monkeypatch, "run", "exp.yaml")
     assert code == EXIT_USER
     assert "mlflow.db" in err
     assert "Traceback" not in err
@@ -144,14 +122,14 @@ def test_a_damaged_log_is_named_with_its_line(capsys, monkeypatch, folder, own_h
     ledger.log.close()
     content = (there / "log.jsonl").read_bytes().splitlines(keepends=True)
     (there / "log.jsonl").write_bytes(content[0] + content[1].replace(b"t0000", b"t0009") + content[2])
-    code, _, err = _call(capsys, monkeypatch, "resume", "broken")
+    code, _, err = call(capsys, monkeypatch, "resume", "broken")
     assert code == EXIT_USER
     assert "log.jsonl: line 2 is damaged" in err
 
 
 @pytest.mark.parametrize("name", ["toy-20260101-abcdef", "0123456789abcdef0123456789abcdef", "nonsense"])
 def test_resuming_what_is_not_there_is_refused(capsys, monkeypatch, folder, name):
-    code, _, err = _call(capsys, monkeypatch, "resume", name)
+    code, _, err = call(capsys, monkeypatch, "resume", name)
     assert code == EXIT_USER
     assert name in err
 
@@ -161,7 +139,7 @@ def test_one_changed_byte_in_a_data_file_is_refused_and_named(capsys, monkeypatc
     (folder / "data" / "traffic").mkdir(parents=True)
     (folder / "data" / "traffic" / "hourly_traffic_volume.csv").write_text("altered")
     (folder / "traffic.yaml").write_text(TRAFFIC)
-    code, _, err = _call(capsys, monkeypatch, "run", "traffic.yaml")
+    code, _, err = call(capsys, monkeypatch, "run", "traffic.yaml")
     assert code == EXIT_USER
     assert "hourly_traffic_volume.csv" in err
     assert "gatesweep data pull traffic --force" in err
@@ -171,7 +149,7 @@ def test_one_changed_byte_in_a_data_file_is_refused_and_named(capsys, monkeypatc
 def _refused(capsys, monkeypatch, *settings: str) -> tuple[str, str]:
     """(message, hint) of an experiment with these settings."""
     assigned = [word for setting in settings for word in ("--set", setting)]
-    code, out, err = _call(capsys, monkeypatch, "validate", "exp.yaml", *assigned)
+    code, out, err = call(capsys, monkeypatch, "validate", "exp.yaml", *assigned)
     assert code == EXIT_USER
     assert out == ""
     message, _, hint = err.rstrip("\n").partition("\n\nhint: ")
@@ -230,7 +208,7 @@ def test_a_model_that_no_equation_gives_is_refused_by_its_key_and_its_cells_own_
 
 
 def test_two_mistakes_have_a_hint_each(capsys, monkeypatch, folder):
-    _, _, err = _call(capsys, monkeypatch, "validate", "exp.yaml", "--set", "model.hiden_size=3", "--set",
+    _, _, err = call(capsys, monkeypatch, "validate", "exp.yaml", "--set", "model.hiden_size=3", "--set",
                       "trainer.max_epochs=0", "--set", "optimizer.learning_rate=2")  # fmt: skip
     first, second, third = err.split("exp.yaml: ")[1:]
     assert first == "model: unknown key 'hiden_size'\n\nhint: did you mean 'hidden_size'?\n\n"
@@ -239,18 +217,18 @@ def test_two_mistakes_have_a_hint_each(capsys, monkeypatch, folder):
 
 
 def test_an_experiments_mistakes_are_named_too(capsys, monkeypatch, folder):
-    code, _, err = _call(capsys, monkeypatch, "validate", "exp.yaml", "--set", "optimizer.learning_rate=1")
+    code, _, err = call(capsys, monkeypatch, "validate", "exp.yaml", "--set", "optimizer.learning_rate=1")
     assert code == EXIT_USER
     assert err.startswith("exp.yaml: optimizer: unknown key 'learning_rate'")
     assert "did you mean 'lr'?" in err
 
 
 def test_validate_prints_one_object_on_request(capsys, monkeypatch, folder):
-    code, out, err = _call(capsys, monkeypatch, "validate", "exp.yaml", "sweep.yaml", "--json")
+    code, out, err = call(capsys, monkeypatch, "validate", "exp.yaml", "sweep.yaml", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out) == {"valid": [{"file": "exp.yaml", "kind": "experiment"},
                                          {"file": "sweep.yaml", "kind": "sweep"}]}  # fmt: skip
-    code, out, err = _call(capsys, monkeypatch, "validate", "exp.yaml", "sweep.yaml", "--json", "--set", "x=1")
+    code, out, err = call(capsys, monkeypatch, "validate", "exp.yaml", "sweep.yaml", "--json", "--set", "x=1")
     assert (code, out) == (EXIT_USER, "")
     assert "unknown key 'x'" in err
 
@@ -270,7 +248,7 @@ def test_every_command_takes_json_but_those_that_print_nothing_else_or_serve_pag
 
 
 def test_a_run_that_is_not_there_is_answered_with_how_runs_are_found(capsys, monkeypatch, folder):
-    code, _, err = _call(capsys, monkeypatch, "evaluate", "nosuch")
+    code, _, err = call(capsys, monkeypatch, "evaluate", "nosuch")
     assert code == EXIT_USER
     assert "no run 'nosuch'" in err
     assert "hint: gatesweep list --runs shows the runs, gatesweep list the sweeps" in err
@@ -283,7 +261,7 @@ def test_a_run_that_is_not_there_is_answered_with_how_runs_are_found(capsys, mon
 def test_forecasts_that_cannot_be_written_are_refused_before_anything_is_scored(
     capsys, monkeypatch, folder, target, message
 ):
-    code, _, err = _call(capsys, monkeypatch, "evaluate", "nosuch", "--predictions", target)
+    code, _, err = call(capsys, monkeypatch, "evaluate", "nosuch", "--predictions", target)
     assert code == EXIT_USER
     assert message in err
     assert not (folder / "no").exists()

@@ -7,16 +7,15 @@ import math
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import COMMAND, call
 
 from gatesweep.cells.names import ALIASES, MATRIX_CELLS, NAMES
-from gatesweep.cli import main
 from gatesweep.config.places import home
 
 EXPERIMENT = """
@@ -51,11 +50,8 @@ def _improves(said: str) -> bool:
 
 def _call(capsys, monkeypatch, *arguments: str) -> tuple[str, str]:
     """stdout and stderr of a command that ends well."""
-    monkeypatch.setattr(sys, "argv", ["gatesweep", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    out, err = capsys.readouterr()
-    assert not ended.value.code, err
+    code, out, err = call(capsys, monkeypatch, *arguments)
+    assert code == 0, err
     return out, err
 
 
@@ -84,7 +80,7 @@ def test_without_a_compiler_a_run_trains_on_torch_operations_and_says_so_once(fo
     surroundings = {name: value for name, value in os.environ.items() if name != "CC"} | empty
     settings = ["model.cell=peephole", "model.layers=2", "model.bidirectional=true", "model.recurrent_dropout=0.1"]
     done = subprocess.run(
-        [sys.executable, "-c", "from gatesweep.cli import main; main()", "run", "exp.yaml", "--json",
+        [*COMMAND, "run", "exp.yaml", "--json",
          *(word for setting in settings for word in ("--set", setting))],
         capture_output=True, text=True, env=surroundings, cwd=folder,
     )  # fmt: skip

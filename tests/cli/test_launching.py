@@ -6,20 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import call, write_project
 from typer.testing import CliRunner
 
-from gatesweep.cli import main
 from gatesweep.cli.app import app
 from gatesweep.errors import EXIT_USER
 from gatesweep.launch.config import load_cluster
 
-EXPERIMENT = "task: toy_task:ToyTask\ndata: {examples: 32}\ntrainer: {max_epochs: 3}\n"
-SWEEP = """
-experiment: {file: exp.yaml}
-objective: {metric: val/mae}
-space: {optimizer.lr: {log_uniform: [1e-3, 1e-1]}}
-budget: {trials: 2, concurrent: 1}
-"""
 RAY = "kind: ray\naddress: http://127.0.0.1:9\ntracking: http://127.0.0.1:9\nstorage: /nowhere/shared\n"
 KUBERAY = "kind: kuberay\nimage: x:1\ntracking: http://127.0.0.1:9\nstorage: s3://bucket/sweeps\n"
 COMMANDS = ("submit", "status", "logs", "stop", "resume", "retry", "clean", "run")
@@ -27,19 +20,8 @@ COMMANDS = ("submit", "status", "logs", "stop", "resume", "retry", "clean", "run
 
 @pytest.fixture
 def folder(tmp_path: Path, own_home: Path, monkeypatch) -> Path:
-    files = {"exp": EXPERIMENT, "sweep": SWEEP, "ray": RAY, "kube": KUBERAY, "local": "kind: local\n"}
-    for name, text in files.items():
-        (tmp_path / f"{name}.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def _call(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["gatesweep", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
+    return write_project(tmp_path, ray=RAY, kube=KUBERAY, local="kind: local\n")
 
 
 def _without(key: str) -> str:
@@ -74,7 +56,7 @@ REFUSED = [
 def test_what_cannot_work_is_refused_and_leaves_nothing(
     capsys, monkeypatch, folder, own_home, arguments, message, hint
 ):
-    code, out, err = _call(capsys, monkeypatch, *arguments)
+    code, out, err = call(capsys, monkeypatch, *arguments)
     assert (code, out) == (EXIT_USER, "")
     assert message in err
     assert hint in err
@@ -85,7 +67,7 @@ def test_what_cannot_work_is_refused_and_leaves_nothing(
 @pytest.mark.parametrize("key", ["storage", "tracking"])
 def test_a_cluster_without_storage_or_tracking_is_refused(capsys, monkeypatch, folder, key):
     (folder / "ray.yaml").write_text(_without(key))
-    code, _, err = _call(capsys, monkeypatch, "submit", "sweep.yaml", "--cluster", "ray.yaml")
+    code, _, err = call(capsys, monkeypatch, "submit", "sweep.yaml", "--cluster", "ray.yaml")
     assert code == EXIT_USER
     assert f"ray.yaml: '{key}' is missing" in err
 
@@ -96,18 +78,18 @@ def test_a_package_over_the_limit_is_refused_before_it_is_sent(capsys, monkeypat
     monkeypatch.setattr(RayJobs, "must_answer", lambda self: "Ray answers")
     (folder / "weights.bin").write_bytes(b"\0" * 3_000_000)
     (folder / "ray.yaml").write_text(f"{RAY}package: {{limit_mb: 2}}\n")
-    code, _, err = _call(capsys, monkeypatch, "submit", "sweep.yaml", "--cluster", "ray.yaml")
+    code, _, err = call(capsys, monkeypatch, "submit", "sweep.yaml", "--cluster", "ray.yaml")
     assert code == EXIT_USER
     assert "3.00 MB  weights.bin" in err
     assert "exclude: [weights.bin]" in err
 
 
 def test_validate_knows_clusters_and_repeats_no_secret(capsys, monkeypatch, folder):
-    code, out, _ = _call(capsys, monkeypatch, "validate", "ray.yaml", "kube.yaml", "local.yaml", "--json")
+    code, out, _ = call(capsys, monkeypatch, "validate", "ray.yaml", "kube.yaml", "local.yaml", "--json")
     assert code == 0
     assert [each["kind"] for each in json.loads(out)["valid"]] == ["cluster"] * 3
     (folder / "ray.yaml").write_text(f"{RAY}secrets: {{KEY: hunter2-hunter2}}\n")
-    code, out, err = _call(capsys, monkeypatch, "validate", "ray.yaml")
+    code, out, err = call(capsys, monkeypatch, "validate", "ray.yaml")
     assert code == EXIT_USER
     assert "ray.yaml: secrets.KEY: a secret is named by its place" in err
     assert "hunter2" not in out + err
@@ -119,7 +101,7 @@ def test_the_editors_schema_of_clusters_is_the_codes_own(capsys, monkeypatch, fo
     assert json.loads((root / "configs" / "schema" / "cluster.json").read_text()) == json.loads(
         json.dumps(schema_of_clusters())
     ), "write it again: gatesweep schema cluster | python -m json.tool --indent 1 > configs/schema/cluster.json"
-    _, out, _ = _call(capsys, monkeypatch, "schema", "cluster")
+    _, out, _ = call(capsys, monkeypatch, "schema", "cluster")
     assert {"local", "ray", "kuberay"} <= set(json.loads(out)["$defs"])
 
 

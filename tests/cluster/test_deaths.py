@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import end, log_of, rows, start
+from command_line import end, log_of, rows, start, write_project
+from dying import deaths_of
+
+from gatesweep.sweep import cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
@@ -17,7 +20,7 @@ trainer: {max_epochs: 4, batch_size: 32}
 """
 SWEEP = """
 name: toy
-experiment: {file: experiment.yaml}
+experiment: {file: exp.yaml}
 objective: {metric: val/mae}
 space:
   model.hidden_size: {choice: [4, 8, 16]}
@@ -30,11 +33,9 @@ budget: {trials: 4, concurrent: 1}
 
 @pytest.fixture
 def folder(tmp_path: Path, own_home: Path, monkeypatch) -> Path:
-    (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
-    (tmp_path / "sweep.yaml").write_text(SWEEP)
     (tmp_path / "marks").mkdir()
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return write_project(tmp_path, EXPERIMENT, SWEEP)
 
 
 def _sweep(sweep_id: str, *settings: str) -> tuple[int, str, str]:
@@ -77,3 +78,31 @@ def test_the_same_error_in_three_trials_pauses_the_sweep_and_resume_goes_on(fold
     code, _, err = end(start("resume", "bug"))
     assert code == 3, err
     assert len(_deaths(own_home, "bug")) > len(deaths)
+
+
+READ = {
+    "kill": ("crash", "counted"),
+    "fault": ("crash", "counted"),
+    "exit": ("crash", "counted"),
+    "raise": ("user_code", "counted"),
+    "unpicklable": ("user_code", "counted"),
+    "nan": ("nan", "fail"),
+    "away": ("node_lost", "free"),
+    "disk": ("bad_data", "exclude_node"),
+    "memory": ("out_of_memory", "counted"),
+}
+
+
+def test_what_ray_says_of_real_deaths_is_read_as_their_class(tmp_path: Path):
+    with cluster.local(1):
+        found = deaths_of(list(READ), tmp_path)
+    assert {how: (death.kind, death.policy) for how, (death, _) in found.items()} == READ, found
+
+
+@pytest.mark.slow
+def test_a_worker_that_rays_memory_monitor_ended_was_out_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    with cluster.local(1):
+        death, said = deaths_of(["large"], tmp_path)["large"]
+    assert death.kind == "out_of_memory", said

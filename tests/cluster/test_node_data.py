@@ -13,7 +13,7 @@ from ray._private import internal_api  # how full its store is Ray tells nowhere
 from remotes import FILES
 
 from gatesweep.data import pins
-from gatesweep.data.fetch import Dataset, user_file
+from gatesweep.data.fetch import Dataset, user_file, user_folder
 from gatesweep.errors import DataError, OriginError
 from gatesweep.sweep import cluster, objects
 from gatesweep.sweep.node_data import pinned_by
@@ -30,7 +30,7 @@ def up() -> Iterator[Path]:
 
 @pytest.fixture
 def datasets(tmp_path: Path) -> list[Dataset]:
-    """Two sets that share a file, and a user's own file."""
+    """Two sets that share a file, a user's own file, and a folder of the user's own."""
     made = []
     for name, files in {"toy": {**FILES, "big.bin": BIG}, "tiny": {"again.csv": FILES["a.csv"]}}.items():
         folder = tmp_path / "driver" / name
@@ -39,23 +39,34 @@ def datasets(tmp_path: Path) -> list[Dataset]:
             (folder / path).write_bytes(data)
         made.append(Dataset(name, folder, pins.digest_of(pins.md5s_in(folder)), 1, tuple(sorted(files))))
     (tmp_path / "driver/load.csv").write_bytes(b"time,load\n")
-    return [*made, user_file(tmp_path / "driver/load.csv")]
+    (tmp_path / "driver/texts/deep").mkdir(parents=True)
+    (tmp_path / "driver/texts/deep/train.txt").write_bytes(b"a b\n")
+    return [*made, user_file(tmp_path / "driver/load.csv"), user_folder(tmp_path / "driver/texts")]
 
 
 def test_two_workers_of_a_node_fetch_every_object_once_in_chunks(up: Path, datasets: list[Dataset], tmp_path: Path,
                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "CHUNK_BYTES", 3_000_000)
     given = ray.put({"objects": objects.offer(datasets), "pinned": pinned_by(datasets)})
-    own, notes = str(datasets[2].path), tmp_path / "notes"
+    own, texts, notes = str(datasets[2].path), str(datasets[3].path), tmp_path / "notes"
     datasets[2].path.unlink()  # workers do not see the driver's folder
+    datasets[3].path.rename(tmp_path / "gone")
     read = ray.remote(num_cpus=1)(ray_workers.read)
-    answers = ray.get([read.remote(given, str(tmp_path / "node"), str(notes), "toy", "tiny", own) for _ in range(2)])
+    asked = (given, str(tmp_path / "node"), str(notes), "toy", "tiny", own, texts)
+    answers = ray.get([read.remote(*asked) for _ in range(2)])
     assert len({process for process, _ in answers}) == 2
     expected = {"toy": {**FILES, "big.bin": BIG}, "tiny": {"again.csv": FILES["a.csv"]},
-                own: {"load.csv": b"time,load\n"}}
+                own: {"load.csv": b"time,load\n"}, texts: {"deep/train.txt": b"a b\n"}}
     assert [found for _, found in answers] == [expected, expected]
     fetched = notes.read_text().split()
-    assert len(fetched) == len(set(fetched)) == len(FILES) + 1 + 2 + 1  # files, own file, listings; the shared one once
+    # files, listings, own file, own folder with its listing; the shared one once
+    assert len(fetched) == len(set(fetched)) == len(FILES) + 1 + 2 + 1 + 2
+
+
+def test_a_folder_altered_since_it_was_verified_is_not_offered(up: Path, datasets: list[Dataset]) -> None:
+    (datasets[3].path / "deep/train.txt").write_bytes(b"a c\n")
+    with pytest.raises(DataError, match="altered since it was verified"):
+        objects.offer(datasets[3:])
 
 
 def test_what_is_offered_takes_room_until_it_is_withdrawn(up: Path, datasets: list[Dataset]) -> None:
@@ -76,7 +87,7 @@ def test_what_is_offered_takes_room_until_it_is_withdrawn(up: Path, datasets: li
 def test_objects_whose_driver_died_and_objects_that_nobody_offered_are_told_apart(up: Path, datasets: list[Dataset],
                                                                                   tmp_path: Path) -> None:
     driver = ray.remote(num_cpus=0)(ray_workers.Driver).remote()
-    offered = ray.get(driver.offer.remote(datasets[2:]))
+    offered = ray.get(driver.offer.remote(datasets[2:3]))
     origin = objects.ObjectOrigin(offered, wait_s=5)
     with pytest.raises(DataError, match="does not hold"):
         origin.fetch("a" * 32, tmp_path / "target")

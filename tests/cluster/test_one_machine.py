@@ -4,20 +4,18 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 import ray
+from command_line import end, kill, log_of, rows, start, wait_for, write_project
 
 from gatesweep.storage import place
 from gatesweep.sweep import cluster
 from gatesweep.sweep.replay import replay
-from gatesweep.track.log import read
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
@@ -28,7 +26,7 @@ trainer: {max_epochs: 9, batch_size: 32}
 """
 SWEEP = """
 name: toy
-experiment: {file: experiment.yaml}
+experiment: {file: exp.yaml}
 objective: {metric: val/mae}
 space:
   model.hidden_size: {choice: [4, 8, 16]}
@@ -44,37 +42,8 @@ budget: {trials: 12, concurrent: 2}
 
 @pytest.fixture
 def folder(tmp_path: Path, own_home: Path, monkeypatch) -> Path:
-    (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
-    (tmp_path / "sweep.yaml").write_text(SWEEP)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def _start(*arguments: str) -> subprocess.Popen:
-    """The command line in a process group of its own."""
-    command = [sys.executable, "-c", "from gatesweep.cli import main; main()", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-
-
-def _end(process: subprocess.Popen) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def _log(home: Path, sweep_id: str) -> list[dict]:
-    where = place(home / "sweeps" / sweep_id)
-    return read(where) if where.exists("log.jsonl") else []
-
-
-def _wait_for(home: Path, sweep_id: str, results: int, process: subprocess.Popen) -> None:
-    """Until the log holds so many results, or the sweep is over."""
-    while process.poll() is None and sum(r["event"] == "result" for r in _log(home, sweep_id)) < results:
-        time.sleep(0.1)
-
-
-def _rows(home: Path, query: str) -> list[tuple]:
-    with sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True) as database:
-        return database.execute(query).fetchall()
+    return write_project(tmp_path, EXPERIMENT, SWEEP)
 
 
 def test_the_token_of_a_cluster_of_its_own_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,31 +78,30 @@ def _metrics(records: list[dict]) -> dict:
 
 def test_a_driver_killed_three_times_loses_no_trial_and_doubles_none(folder: Path, own_home: Path):
     rng = random.Random(7)
-    process = _start("sweep", "sweep.yaml", "--id", "killed", "--json")
+    process = start("sweep", "sweep.yaml", "--id", "killed", "--json")
     finished_before: dict[str, tuple] = {}
     for at in sorted(rng.sample(range(1, 40), 3)):
-        _wait_for(own_home, "killed", at, process)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        finished = dict(_rows(own_home, "select run_uuid, end_time from runs where status = 'FINISHED'"))
+        wait_for(own_home, "killed", at, process)
+        kill(process)
+        finished = dict(rows(own_home, "select run_uuid, end_time from runs where status = 'FINISHED'"))
         assert finished_before.items() <= finished.items()
         finished_before = finished
-        process = _start("resume", "killed", "--json")
-    code, out, err = _end(process)
+        process = start("resume", "killed", "--json")
+    code, out, err = end(process)
     assert code == 0, err
     answer = json.loads(out)
     assert answer["trials"] == 12
     assert sum(answer["outcomes"].values()) == 12
     assert answer["outcomes"]["stopped"] == answer["outcomes"]["failed"] == 0
-    statuses = _rows(own_home, "select status, count(*) from runs where lifecycle_stage = 'active' group by status")
+    statuses = rows(own_home, "select status, count(*) from runs where lifecycle_stage = 'active' group by status")
     assert statuses == [("FINISHED", 13)]
-    assert finished_before.items() <= dict(_rows(own_home, "select run_uuid, end_time from runs")).items()
-    doubled = _rows(
+    assert finished_before.items() <= dict(rows(own_home, "select run_uuid, end_time from runs")).items()
+    doubled = rows(
         own_home, "select count(*) from (select 1 from metrics group by run_uuid, key, step having count(*) > 1)"
     )
     assert doubled == [(0,)]
-    records = _log(own_home, "killed")
-    recorded = _rows(own_home, "select count(*) from metrics where key = 'val/mae'")[0][0]
+    records = log_of(own_home, "killed")
+    recorded = rows(own_home, "select count(*) from metrics where key = 'val/mae'")[0][0]
     assert recorded == sum(r["event"] == "result" for r in records)
     compared, differences = replay(place(own_home / "sweeps" / "killed"))
     assert differences == []
@@ -143,44 +111,43 @@ def test_a_driver_killed_three_times_loses_no_trial_and_doubles_none(folder: Pat
 
 def test_one_at_a_time_the_same_seed_gives_the_same_proposals_and_metrics_killed_or_not(folder: Path, own_home: Path):
     small = ("--set", "budget.concurrent=1", "--set", "budget.trials=5")
-    code, _, err = _end(_start("sweep", "sweep.yaml", "--id", "calm", *small))
+    code, _, err = end(start("sweep", "sweep.yaml", "--id", "calm", *small))
     assert code == 0, err
-    process = _start("sweep", "sweep.yaml", "--id", "wild", *small)
-    _wait_for(own_home, "wild", 12, process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    code, _, err = _end(_start("resume", "wild"))
+    process = start("sweep", "sweep.yaml", "--id", "wild", *small)
+    wait_for(own_home, "wild", 12, process)
+    kill(process)
+    code, _, err = end(start("resume", "wild"))
     assert code == 0, err
-    calm, wild = _log(own_home, "calm"), _log(own_home, "wild")
+    calm, wild = log_of(own_home, "calm"), log_of(own_home, "wild")
     proposals = [[r["params"] for r in records if r["event"] == "new"] for records in (calm, wild)]
     assert proposals[0] == proposals[1]
     assert _metrics(calm) == _metrics(wild)
 
 
 def test_ctrl_c_stops_cleanly_and_resume_goes_on(folder: Path, own_home: Path):
-    process = _start("sweep", "sweep.yaml", "--id", "stopped", "--json", "--set", "budget.trials=6")
-    _wait_for(own_home, "stopped", 5, process)
+    process = start("sweep", "sweep.yaml", "--id", "stopped", "--json", "--set", "budget.trials=6")
+    wait_for(own_home, "stopped", 5, process)
     os.kill(process.pid, signal.SIGINT)
-    code, out, err = _end(process)
+    code, out, err = end(process)
     assert code == 130, err
     assert out == ""
     assert "gatesweep resume stopped" in err
     assert "Traceback" not in err
-    statuses = dict(_rows(own_home, "select status, count(*) from runs group by status"))
+    statuses = dict(rows(own_home, "select status, count(*) from runs group by status"))
     assert statuses.get("RUNNING", 0) == 0
     assert statuses["KILLED"] >= 2
     assert _ray_processes(own_home) == []
-    code, out, err = _end(_start("resume", "stopped", "--json"))
+    code, out, err = end(start("resume", "stopped", "--json"))
     assert code == 0, err
     assert json.loads(out)["outcomes"]["stopped"] == 0
-    assert _rows(own_home, "select distinct status from runs") == [("FINISHED",)]
+    assert rows(own_home, "select distinct status from runs") == [("FINISHED",)]
 
 
 def test_a_dying_worker_is_tried_again_and_a_hopeless_trial_is_not_the_sweeps_end(folder: Path, own_home: Path):
     marks = folder / "marks"
     marks.mkdir()
-    code, out, err = _end(
-        _start(
+    code, out, err = end(
+        start(
             "sweep",
             "sweep.yaml",
             "--id",
@@ -199,14 +166,14 @@ def test_a_dying_worker_is_tried_again_and_a_hopeless_trial_is_not_the_sweeps_en
         )
     )
     assert code == 0, err
-    records = _log(own_home, "deaths")
+    records = log_of(own_home, "deaths")
     deaths = [r for r in records if r["event"] == "fail"]
     assert len(deaths) == len(list(marks.iterdir())) > 0
     assert not any(r["final"] for r in deaths)
     assert json.loads(out)["outcomes"] == {"completed": 3, "pruned": 0, "failed": 0, "stopped": 0}
 
-    code, out, err = _end(
-        _start(
+    code, out, err = end(
+        start(
             "sweep",
             "sweep.yaml",
             "--id",
@@ -226,14 +193,14 @@ def test_a_dying_worker_is_tried_again_and_a_hopeless_trial_is_not_the_sweeps_en
     outcomes = json.loads(out)["outcomes"]
     assert outcomes["failed"] > 0
     assert outcomes["completed"] + outcomes["pruned"] > 0
-    failed = [r for r in _log(own_home, "nans") if r["event"] == "fail"]
+    failed = [r for r in log_of(own_home, "nans") if r["event"] == "fail"]
     assert all("loss is nan" in r["reason"] and r["final"] for r in failed)
-    assert dict(_rows(own_home, "select status, count(*) from runs group by status"))["FAILED"] == outcomes["failed"]
+    assert dict(rows(own_home, "select status, count(*) from runs group by status"))["FAILED"] == outcomes["failed"]
 
 
 def test_workers_read_the_drivers_data_and_download_nothing(own_home: Path, root: Path, monkeypatch):
     monkeypatch.chdir(root)
-    code, _, err = _end(_start("data", "pull", "traffic"))
+    code, _, err = end(start("data", "pull", "traffic"))
     assert code == 0, err
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
@@ -244,11 +211,11 @@ def test_workers_read_the_drivers_data_and_download_nothing(own_home: Path, root
         "experiment.data.eval_stride=24",
     )
     settings = [word for setting in tiny for word in ("--set", setting)]
-    code, out, err = _end(_start("sweep", "configs/sweeps/traffic.yaml", "--id", "offline", "--json", *settings))
+    code, out, err = end(start("sweep", "configs/sweeps/traffic.yaml", "--id", "offline", "--json", *settings))
     assert code == 0, err
     assert json.loads(out)["outcomes"] == {"completed": 2, "pruned": 0, "failed": 0, "stopped": 0}
-    digests = _rows(own_home, "select distinct digest from datasets")
-    assert digests == [(_log(own_home, "offline")[0]["data"]["traffic"],)]
+    digests = rows(own_home, "select distinct digest from datasets")
+    assert digests == [(log_of(own_home, "offline")[0]["data"]["traffic"],)]
     assert digests[0][0] in (root / "data.dvc").read_text()
 
 
@@ -283,11 +250,11 @@ def _in_one_process(script: str) -> None:
 
 def test_the_python_interface_sweeps_lists_trials_and_loads_the_best(folder: Path, own_home: Path):
     _in_one_process(INTERFACE)
-    assert [r["outcomes"]["completed"] for r in _log(own_home, "python") if r["event"] == "done"] == [3, 4]
+    assert [r["outcomes"]["completed"] for r in log_of(own_home, "python") if r["event"] == "done"] == [3, 4]
 
 
 def test_one_process_runs_one_sweep_after_the_other(folder: Path, own_home: Path):
     _in_one_process(SERIES)
     for number in range(3):
-        assert _log(own_home, f"series-{number}")[-1]["event"] == "done"
+        assert log_of(own_home, f"series-{number}")[-1]["event"] == "done"
     assert _ray_processes(own_home) == []

@@ -8,20 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import write_project
 
 from gatesweep.launch.config import cluster_from
 from gatesweep.launch.sections import ClusterConfig
 
 RAY = {"kind": "ray", "name": "lab", "address": "http://127.0.0.1:9", "tracking": "http://mlflow:5000"}
-EXPERIMENT = "task: toy_task:ToyTask\ndata: {examples: 32}\ntrainer: {max_epochs: 3}\n"
-SWEEP = """
-experiment: {file: exp.yaml}
-objective: {metric: val/mae}
-space:
-  model.hidden_size: {choice: [4, 8]}
-  optimizer.lr: {log_uniform: [1e-3, 1e-1]}
-budget: {trials: 2, concurrent: 1}
-"""
 
 
 def run_git(folder: Path, *words: str) -> str:
@@ -45,8 +37,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> 
     """A git repository with a sweep over the toy task; the working folder."""
     folder = tmp_path / "project"
     folder.mkdir()
-    (folder / "exp.yaml").write_text(EXPERIMENT)
-    (folder / "sweep.yaml").write_text(SWEEP)
+    write_project(folder)
     (folder / "model.py").write_text("forget = 1\n")
     (folder / ".gitignore").write_text("ignored.bin\n")
     run_git(folder, "init", "-q")

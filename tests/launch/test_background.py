@@ -8,10 +8,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from command_line import Terminal, write_project
 
 from gatesweep.launch.submitted import recall
 
-from .test_on_ray import EXPERIMENT, SWEEP, Terminal
+from .test_on_ray import EXPERIMENT, SWEEP
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
@@ -20,10 +21,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 def terminal(tmp_path: Path, own_home: Path) -> Terminal:
     folder = tmp_path / "project"
     folder.mkdir()
-    (folder / "exp.yaml").write_text(EXPERIMENT)
-    (folder / "sweep.yaml").write_text(SWEEP)
-    (folder / "local.yaml").write_text("kind: local\n")
-    return Terminal(folder, own_home)
+    return Terminal(write_project(folder, EXPERIMENT, SWEEP, local="kind: local\n"), own_home)
 
 
 def test_a_background_sweep_survives_a_stop_and_a_kill_and_ends_with_every_trial_once(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fakes import drive, make_spec, opened
 
-from gatesweep.cli.following import _next, cluster_rows
+from gatesweep.cli.following import _facts, _next, cluster_rows
 from gatesweep.cli.launching import send_again, show_logs
 from gatesweep.errors import ClusterError, ConfigError, NotFound, StorageError
 from gatesweep.launch import followed as followed_module
@@ -364,6 +364,31 @@ def test_what_the_tracking_store_lacks_is_kept(sent: Submitted, own_home: Path) 
     (folder / "unsent").touch()
     with pytest.raises(ConfigError, match="`gatesweep resume toy` sends that"):
         _look(own_home, "toy")
+
+
+def test_status_says_what_the_tracking_server_lacks_and_that_resume_sends_it(sent: Submitted, own_home: Path) -> None:
+    folder = _folder(sent)
+    _finished(folder)
+    assert status(find("toy", own_home), quiet)["unsent"] is False
+    (folder / "unsent").touch()
+    told = status(find("toy", own_home), quiet)
+    assert (told["state"], told["unsent"]) == ("done", True)
+    facts = dict(_facts(told))
+    assert "has not got everything" in facts["unsent"]
+    assert facts["next"] == "gatesweep resume toy sends it"
+
+
+@pytest.mark.services
+def test_what_lies_on_an_object_store_is_counted_in_bytes(s3: str, ray_cluster: Make, own_home: Path) -> None:
+    remember(Submitted("toy", "toy", ray_cluster(storage=s3), make_spec().as_dict()), own_home)
+    at = find("toy", own_home).place
+    at.write("log.jsonl", b"a log")
+    for number in range(3):
+        at.write(f"trials/t0000/a1/e000{number}/state.ckpt", b"x" * 1000)
+    found = _look(own_home, "toy", force=True)
+    assert [(each.what, each.size_bytes) for each in found] == [("toy", 3000)]
+    assert clean(found, quiet) == 3000
+    assert at.names() == ["log.jsonl"]
 
 
 def test_young_sweeps_are_left_alone(sent: Submitted, own_home: Path) -> None:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Terminal, write_project
 from ray_heads import RayHead, ray_head
 
 from gatesweep.errors import ClusterError
 from gatesweep.launch.config import cluster_from
-from gatesweep.launch.followed import find
 from gatesweep.launch.jobs import RayJobs
-from gatesweep.launch.status import status
 from gatesweep.launch.submitted import Attempt
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
@@ -58,34 +55,11 @@ def cluster(head: RayHead, tmp_path: Path, root: Path) -> dict[str, Any]:
     }
 
 
-class Terminal:
-    """Calls the command line, and keeps all that it said."""
-
-    def __init__(self, folder: Path, home: Path) -> None:
-        self.folder, self.home, self.said = folder, home, ""
-
-    def __call__(self, *words: str, code: int = 0) -> str:
-        command = [sys.executable, "-c", "from gatesweep.cli import main; main()", *words]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False)
-        self.said += done.stdout + done.stderr
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
-
-    def until(self, sweep_id: str, reached: Any) -> dict[str, Any]:
-        """Ask as `gatesweep status` does, in this process: a new one takes seconds on a busy machine."""
-        deadline_s = time.monotonic() + 240
-        while not reached(told := status(find(sweep_id, self.home), print)):
-            assert time.monotonic() < deadline_s, told
-            time.sleep(0.5)
-        return told
-
-
 @pytest.fixture
 def terminal(tmp_path: Path, own_home: Path, cluster: dict[str, Any]) -> Terminal:
     folder = tmp_path / "project"
     folder.mkdir()
-    (folder / "exp.yaml").write_text(EXPERIMENT)
-    (folder / "sweep.yaml").write_text(SWEEP)
+    write_project(folder, EXPERIMENT, SWEEP)
     (tmp_path / "lab.yaml").write_text(json.dumps(cluster))
     return Terminal(folder, own_home)
 

@@ -15,7 +15,7 @@ from gatesweep.launch import submit as module
 from gatesweep.launch.followed import find
 from gatesweep.launch.runner import Job, Order, State
 from gatesweep.launch.sections import ClusterConfig
-from gatesweep.launch.submitted import Attempt, everything, recall
+from gatesweep.launch.submitted import Attempt, ids, recall
 from gatesweep.sweep.spec import load_spec
 from gatesweep.track import git
 
@@ -104,7 +104,7 @@ def test_the_cluster_and_the_attempt_are_remembered_by_the_sweeps_id(
     assert known is not None
     assert (known.cluster, known.name) == (cluster, "sweep")
     assert [attempt.job_id for attempt in known.attempts] == ["toy-1-a1"]
-    assert [each.sweep_id for each in everything(own_home)] == ["toy-1"]
+    assert ids(own_home) == ["toy-1"]
     assert find("toy-1", own_home).attempt == known.newest
 
 

@@ -58,6 +58,16 @@ def test_an_absent_file_that_appears_is_seen_at_once(where: Place):
     assert where.names() == []
 
 
+def test_files_are_listed_with_their_bytes(where: Place):
+    where.write("b/two", b"22")
+    where.write("a", b"")
+    where.write("b/c/three", b"333")
+    assert where.sizes() == {"a": 0, "b/c/three": 3, "b/two": 2}
+    assert list(where.sizes()) == where.names()
+    assert where.sizes("b") == {"b/c/three": 3, "b/two": 2}
+    assert where.sizes("none") == {}
+
+
 def test_creating_is_exclusive_and_the_first_content_stays(where: Place):
     assert where.create("claim", b"first")
     assert not where.create("claim", b"second")

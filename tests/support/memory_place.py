@@ -55,6 +55,9 @@ class MemoryPlace:
         with self._lock:
             return sorted(name for name in self.files if not below or name.startswith(f"{below}/"))
 
+    def sizes(self, below: str = "") -> dict[str, int]:
+        return {name: len(self.read(name)) for name in self.names(below)}
+
     def delete(self, name: str) -> None:
         for found in [name, *self.names(name)]:
             self.files.pop(found, None)

@@ -28,6 +28,9 @@ class RayHead:
     address: str
     """Of its job server."""
 
+    gcs: str
+    """What drivers join."""
+
     token: str
     token_file: Path
     folder: Path
@@ -43,6 +46,13 @@ def free_ports(count: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
+
+
+def own_address() -> str:
+    """What Ray calls this machine, whatever it is told: 127.0.0.1 becomes its address on the network."""
+    import ray
+
+    return str(ray.util.get_node_ip_address())
 
 
 @contextlib.contextmanager
@@ -68,7 +78,7 @@ def ray_head(**environment: str) -> Iterator[RayHead]:
     try:
         address = f"http://127.0.0.1:{dashboard}"
         _wait_for(address, token, process, folder)
-        yield RayHead(address, token, token_file, folder)
+        yield RayHead(address, f"{own_address()}:{gcs}", token, token_file, folder)
     finally:
         _end_all(folder)
         process.wait(timeout=30)

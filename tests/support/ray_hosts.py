@@ -11,10 +11,10 @@ network away for 3 s         nothing: what was reported meanwhile comes late    
 Ray's memory monitor         OutOfMemoryError, which is no RayActorError and which Tune does not know       -
 user's exception             RayTaskError, which is also an instance of the exception's class              0.2 s
 
-The error is in the file `trial.pickled_error_file` when a scheduler's `on_trial_error` is called; `get_pickled_error`
-reads from storage, where it comes later. A host that was cut off goes on training until it is back on the network;
-then its raylet ends within two seconds, and it has to be started again. After the head's death the raylets of the
-workers end within 50 s; none of them joins a new head at the same address.
+The error is in the files `trial.error_file` (its words) and `trial.pickled_error_file` when a scheduler's
+`on_trial_error` is called; `get_error` reads from storage, where it comes later. A host that was cut off goes on
+training until it is back on the network; then its raylet ends within two seconds, and it has to be started again. After
+the head's death the raylets of the workers end within 50 s; none of them joins a new head at the same address.
 """
 
 from __future__ import annotations

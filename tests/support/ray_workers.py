@@ -9,7 +9,7 @@ from typing import Any
 
 from remotes import contents
 
-from gatesweep.data.fetch import Dataset, ensure, use, user_file
+from gatesweep.data.fetch import Dataset, ensure, use, user_data
 
 
 class Driver:
@@ -43,7 +43,7 @@ def read(given: dict[str, Any], node: str, notes: str, *names: str) -> tuple[int
         install(None, given["objects"], Path(node), pinned=given["pinned"])
         found = {}
         for name in names:
-            path = user_file(name).path if name.endswith(".csv") else ensure(name).path
+            path = user_data(name).path if Path(name).is_absolute() else ensure(name).path
             found[name] = contents(path) if path.is_dir() else {path.name: path.read_bytes()}
         assert not [name for name in sys.modules if name.partition(".")[0] == "dvc"]
         return os.getpid(), found

@@ -9,7 +9,7 @@ import torch
 from fakes import EPOCHS, drive, make_spec, opened
 
 from gatesweep.errors import DataError, NotFinite, TrialFailed
-from gatesweep.sweep.failures import CLASSES, POLICY, WORDS, Death, digest, from_exception, from_ray
+from gatesweep.sweep.failures import CLASSES, POLICY, WORDS, Death, digest, from_exception
 from gatesweep.sweep.replay import replay
 
 
@@ -64,20 +64,6 @@ def test_what_python_and_torch_really_raise_is_recognised(work, kind, policy):
 def test_our_own_errors_say_what_they_are(error, kind, policy):
     death = from_exception(error)
     assert (death.kind, death.policy) == (kind, policy)
-
-
-def test_what_ray_says_of_dead_workers_is_recognised():
-    from ray import exceptions as ray
-
-    low = "1 worker(s) were killed due to the node running low on memory"
-    assert from_ray(ray.OutOfMemoryError(low)).kind == "out_of_memory"
-    assert from_ray(f"OutOfMemoryError: {low}").kind == "out_of_memory"
-    assert from_ray(ray.NodeDiedError("the node died")).kind == "node_lost"
-    assert from_ray(ray.ActorUnavailableError("connection lost", None)).kind == "node_lost"
-    lost = "The actor died unexpectedly.\nThe actor died because its node has died. Node Id: " + "ab" * 28
-    assert from_ray(lost).kind == "node_lost"
-    assert from_ray("Worker exit type: SYSTEM_ERROR … End of file").kind == "crash"
-    assert from_ray(None).kind == "crash"
 
 
 def test_every_class_has_a_policy_and_words():

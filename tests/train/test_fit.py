@@ -65,6 +65,10 @@ def _weights(path: Path):
         {"optimizer": {"name": "rmsprop", "momentum": 0.5}, "schedule": {"name": "one_cycle"}},
         {"optimizer": {"name": "adagrad", "lr": 0.1}, "schedule": {"name": "step", "step_epochs": 2}},
         {"optimizer": {"name": "adam", "lr": 0.5}, "schedule": {"name": "plateau", "patience": 0}},
+        {"optimizer": {"name": "sgd", "lr": 0.1}, "schedule": {"name": "step", "step_epochs": 1, "hold_epochs": 2}},
+        {"schedule": {"name": "linear", "hold": 0.3, "final_factor": 0.1, "warmup_steps": 2}},
+        {"optimizer": {"name": "sgd", "lr": 0.1, "average": "always"}},
+        {"optimizer": {"name": "sgd", "lr": 0.2, "average": "triggered", "average_patience": 0}},
         {
             "schedule": {"name": "warmup", "warmup_steps": 7},
             "trainer": {"max_epochs": 6, "batch_size": 16, "accumulate": 2, "monitor": "val/mae"},
@@ -117,6 +121,10 @@ def test_the_learning_rate_follows_its_schedule(tmp_path: Path):
     assert rates({"name": "step", "step_epochs": 2, "factor": 0.5}) == pytest.approx(
         [0.5 ** (n // 6) for n in range(steps)]
     )
+    zaremba = rates({"name": "step", "step_epochs": 1, "hold_epochs": 4, "factor": 0.5})
+    assert zaremba == pytest.approx([0.5 ** max(0, n // 3 - 3) for n in range(steps)])
+    linear = [1 - 0.9 * max(0.0, n / steps - 0.25) / 0.75 for n in range(steps)]
+    assert rates({"name": "linear", "hold": 0.25, "final_factor": 0.1}) == pytest.approx(linear)
     cosine = [0.1 + 0.9 * (1 + math.cos(math.pi * n / steps)) / 2 for n in range(steps)]
     assert rates({"name": "cosine", "final_factor": 0.1}) == pytest.approx(cosine, rel=1e-6)
     assert rates({"name": "warmup", "warmup_steps": 4}) == pytest.approx([min(1, (n + 1) / 5) for n in range(steps)])

@@ -8,7 +8,20 @@ from typing import Annotated, Literal
 import typer
 
 from gatesweep.cli import cells, data
-from gatesweep.cli.answer import JsonOption, ResumeSetOption, SetOption, SweepSetOption, answering, print_json, say
+from gatesweep.cli.answer import JsonOption, SetOption, SweepSetOption, answering, print_json, say
+from gatesweep.cli.cluster_commands import (
+    NewId,
+    SweepFile,
+    SweepId,
+    clean,
+    list_,
+    logs,
+    resume,
+    retry,
+    status,
+    stop,
+    submit,
+)
 from gatesweep.cli.doctor import doctor
 from gatesweep.cli.ui import ui
 
@@ -27,33 +40,9 @@ Experiment = Annotated[
         metavar="EXPERIMENT", help="An experiment file, e.g. configs/experiments/traffic.yaml", show_default=False
     ),
 ]
-SweepFile = Annotated[
-    Path, typer.Argument(metavar="SWEEP", help="A sweep file, e.g. configs/sweeps/traffic.yaml", show_default=False)
-]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run id, a trial id (traffic-20261123-ab12cd/t0007), or best:<sweep id>")
 ]
-SweepId = Annotated[str, typer.Argument(metavar="SWEEP_ID", help="A sweep id, e.g. traffic-20261123-ab12cd")]
-Cluster = Annotated[
-    Path,
-    typer.Option(
-        "--cluster", metavar="CLUSTER", help="A cluster's file, e.g. configs/clusters/ray.yaml", show_default=False
-    ),
-]
-OtherCluster = Annotated[
-    Path | None,
-    typer.Option(
-        "--cluster",
-        metavar="CLUSTER",
-        help="The cluster's file, e.g. configs/clusters/ray.yaml: for a sweep that was submitted from another machine,"
-        " or whose cluster has a new address. By default the one that is remembered.",
-    ),
-]
-NewId = Annotated[
-    str | None,
-    typer.Option("--id", help="The sweep's id, e.g. traffic-night-2; by default <name>-<yyyymmdd>-<6 hex>."),
-]
-OneTrial = Annotated[str | None, typer.Option("--trial", help="One trial alone, e.g. t0007.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -67,7 +56,6 @@ def _root(
         raise typer.Exit
 
 
-@app.command()
 def run(
     experiment: Experiment,
     set_: SetOption = None,
@@ -92,7 +80,6 @@ def run(
         train(experiment, set_ or [], as_json=json)
 
 
-@app.command()
 def sweep(
     spec: SweepFile,
     set_: SweepSetOption = None,
@@ -105,122 +92,6 @@ def sweep(
     search(spec, set_ or [], sweep_id=id_, as_json=json)
 
 
-@app.command()
-def submit(
-    spec: SweepFile, cluster: Cluster, set_: SweepSetOption = None, id_: NewId = None, json: JsonOption = False
-) -> None:
-    """Hand a sweep to a cluster, and return at once.
-
-    The project travels along: what git tracks, and untracked files that it does not ignore; no data, no secrets. The
-    sweep goes on without this machine.
-    """
-    from gatesweep.cli.launching import submit_sweep
-
-    with answering():
-        submit_sweep(spec, set_ or [], cluster, id_, as_json=json)
-
-
-@app.command()
-def status(
-    sweep_id: SweepId,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Draw it again every two seconds until it ends; not with --json.")
-    ] = False,
-    cluster: OtherCluster = None,
-    json: JsonOption = False,
-) -> None:
-    """Show how a sweep is: its trials, the best, what failed.
-
-    Read from the sweep's log where it lies; where this machine does not see that, from the tracking server.
-    """
-    from gatesweep.cli.following import show_status
-
-    with answering():
-        show_status(sweep_id, cluster, watch=watch, as_json=json)
-
-
-@app.command()
-def logs(
-    sweep_id: SweepId,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until it ends.")] = False,
-    trial: OneTrial = None,
-    cluster: OtherCluster = None,
-    json: JsonOption = False,
-) -> None:
-    """Print what a sweep's driver says, or a trial."""
-    from gatesweep.cli.launching import show_logs
-
-    with answering():
-        show_logs(sweep_id, trial, cluster, follow=follow, as_json=json)
-
-
-@app.command()
-def stop(
-    sweep_id: SweepId,
-    drain: Annotated[bool, typer.Option("--drain", help="Train what runs to its end, start nothing new.")] = False,
-    now: Annotated[bool, typer.Option("--now", help="At once; epochs in the making are lost.")] = False,
-    trial: OneTrial = None,
-    cluster: OtherCluster = None,
-    json: JsonOption = False,
-) -> None:
-    """Stop a sweep, or one of its trials, after the epoch that runs.
-
-    A sweep that was stopped can be resumed: gatesweep resume traffic-20261123-ab12cd
-    """
-    from gatesweep.cli.launching import end
-
-    with answering():
-        end(sweep_id, trial, cluster, drain=drain, now=now, as_json=json)
-
-
-@app.command()
-def resume(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="A sweep id, e.g. traffic-20261123-ab12cd, or a run id.")],
-    set_: ResumeSetOption = None,
-    cluster: OtherCluster = None,
-    json: JsonOption = False,
-) -> None:
-    """Go on with a sweep or a run, or extend a sweep.
-
-    After an interruption or a crash, `resume ID` does what is left, where the sweep was submitted to or here. A sweep
-    that is over gets more trials by `resume ID --set budget.trials=40`.
-    """
-    _again(id_, set_ or [], cluster, retry_failed=False, as_json=json)
-
-
-@app.command()
-def retry(
-    sweep_id: SweepId,
-    failed: Annotated[bool, typer.Option("--failed", help="Every trial that failed.")] = False,
-    cluster: OtherCluster = None,
-    json: JsonOption = False,
-) -> None:
-    """Try a sweep's failed trials again: gatesweep retry ID --failed.
-
-    They go on from their last checkpoint, where the sweep was submitted to or here.
-    """
-    from gatesweep.errors import ConfigError
-
-    with answering():
-        if not failed:
-            raise ConfigError("say which trials", place="retry", hint=f"gatesweep retry {sweep_id} --failed")
-    _again(sweep_id, [], cluster, retry_failed=True, as_json=json)
-
-
-def _again(name: str, set_: list[str], cluster: Path | None, *, retry_failed: bool, as_json: bool) -> None:
-    """Where it was submitted to, or here."""
-    from gatesweep.cli.launching import send_again, sent_elsewhere
-    from gatesweep.cli.sweeping import go_on
-
-    with answering():
-        followed = sent_elsewhere(name, cluster)
-        if followed is not None:
-            send_again(followed, set_, retry_failed=retry_failed, as_json=as_json)
-            return
-    go_on(name, set_, retry_failed=retry_failed, as_json=as_json)
-
-
-@app.command()
 def evaluate(
     run: RunName,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
@@ -238,7 +109,22 @@ def evaluate(
         score(run, split, data, predictions, as_json=json)
 
 
-@app.command()
+def sample(
+    run: RunName,
+    prompt: Annotated[str, typer.Option(help='What the text begins with, e.g. "the film is"')] = "",
+    tokens: Annotated[int, typer.Option(help="How many words, or characters, to write.")] = 50,
+    temperature: Annotated[float, typer.Option(help="Below 1 likelier words come more often; 0: the likeliest.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest words of this share, e.g. 0.9")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Let a run's language model write."""
+    from gatesweep.cli.training import sample as write
+
+    with answering():
+        write(run, prompt, tokens, temperature, top_p, seed, as_json=json)
+
+
 def report(sweep_id: SweepId, json: JsonOption = False) -> None:
     """Write a sweep's offline page again, from its log.
 
@@ -254,46 +140,6 @@ def report(sweep_id: SweepId, json: JsonOption = False) -> None:
             print(page)
 
 
-@app.command("list")
-def list_(
-    runs: Annotated[
-        bool, typer.Option("--runs", help="The runs of gatesweep run too, from the tracking store: a second or two.")
-    ] = False,
-    json: JsonOption = False,
-) -> None:
-    """List the sweeps: state, trials, best value, cluster."""
-    from gatesweep.cli.sweeping import overview
-
-    with answering():
-        overview(with_runs=runs, as_json=json)
-
-
-@app.command()
-def clean(
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="SWEEP_ID", help="Sweeps, e.g. traffic-20261123-ab12cd; by default every finished one."),
-    ] = None,
-    older_than: Annotated[
-        str | None, typer.Option(metavar="AGE", help="Only sweeps that ended so long ago, e.g. 30d or 12h.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, delete nothing.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="The log and the report too; MLflow's runs stay.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Sweeps that are not finished too.")] = False,
-    json: JsonOption = False,
-) -> None:
-    """Delete what finished sweeps left: checkpoints, temporary files.
-
-    Without ids also the temporary folders of killed processes. The report stays, unless --all. A sweep that may still
-    be resumed is left alone, unless --force.
-    """
-    from gatesweep.cli.launching import tidy
-
-    with answering():
-        tidy(ids or [], older_than, dry_run=dry_run, everything=everything, force=force, as_json=json)
-
-
-@app.command()
 def validate(
     files: Annotated[
         list[Path],
@@ -322,7 +168,6 @@ def validate(
         print_json({"valid": found})
 
 
-@app.command()
 def schema(
     kind: Annotated[
         Literal["experiment", "sweep", "cluster"], typer.Argument(help="Which kind of file.")
@@ -338,7 +183,9 @@ def schema(
         print(json.dumps(schema_of_clusters() if kind == "cluster" else schema_of(kind), indent=1))
 
 
-app.command()(ui)
-app.command()(doctor)
+# as `gatesweep --help` lists them
+for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, sample, report, list_, clean, validate,
+                schema, ui, doctor):  # fmt: skip
+    app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")
 app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, quality.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatesweep.cli.answer import print_json, say
-from gatesweep.errors import ConfigError
+from gatesweep.errors import ConfigError, GatesweepError, UserError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WATCH_S = 2.0
 LIST_S = 10.0
+UNSENT = "the tracking server has not got everything that the log says"
+UNREADABLE = "unreadable"
 ENDED = ("done", "stopped", "interrupted", "failed")
 
 
@@ -110,6 +112,7 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("failures", failures),
         ("cluster", told["cluster"] or ""),
         ("driver", f"{told['job_id'] or ''} {job['state']} {job['message']}".strip() if job else ""),
+        ("unsent", UNSENT if told.get("unsent") else ""),
         ("place", told["place"]),
         ("next", _next(told)),
     ]
@@ -118,6 +121,8 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _next(told: dict[str, Any]) -> str:
     sweep_id = told["sweep_id"]
+    if told.get("unsent"):
+        return f"gatesweep resume {sweep_id} sends it"
     return {
         "done": f"gatesweep report {sweep_id}" if not told["cluster"] else "",
         "stopped": f"gatesweep resume {sweep_id}",
@@ -130,12 +135,18 @@ def cluster_rows(home: Path, known: set[str]) -> list[dict[str, Any]]:
     """A row a sweep that was submitted and lies elsewhere; one whose storage is silent for seconds says so."""
     from gatesweep.launch.submitted import everything
 
-    sent = [each for each in everything(home) if each.sweep_id not in known]
-    rows: list[dict[str, Any]] = [
-        {"sweep_id": each.sweep_id, "state": "no answer", "over": 0, "trials": each.spec["budget"]["trials"],
-         "metric": each.spec["objective"]["metric"], "best": "", "cluster": each.cluster.name}
-        for each in sent
-    ]  # fmt: skip
+    rows: list[dict[str, Any]] = []
+
+    def unreadable(sweep_id: str, error: UserError) -> None:
+        if sweep_id not in known:
+            rows.append({"sweep_id": sweep_id, "state": UNREADABLE, "over": 0, "trials": 0, "metric": "", "best": "",
+                         "cluster": "", "reason": f"{error.place}: {error.message}"})  # fmt: skip
+
+    for each in everything(home, unreadable):
+        if each.sweep_id not in known:
+            rows.append({"sweep_id": each.sweep_id, "state": "no answer", "over": 0,
+                         "trials": each.spec["budget"]["trials"], "metric": each.spec["objective"]["metric"],
+                         "best": "", "cluster": each.cluster.name})  # fmt: skip
     # one after the other: reading a cluster's storage takes its variables, which are the process's
     thread = threading.Thread(target=_fill_all, args=(rows, home), daemon=True)
     thread.start()
@@ -145,11 +156,11 @@ def cluster_rows(home: Path, known: set[str]) -> list[dict[str, Any]]:
 
 def _fill_all(rows: list[dict[str, Any]], home: Path) -> None:
     for row in rows:
-        _fill(row, home)
+        if row["state"] != UNREADABLE:
+            _fill(row, home)
 
 
 def _fill(row: dict[str, Any], home: Path) -> None:
-    from gatesweep.errors import GatesweepError
     from gatesweep.launch.followed import find
 
     try:

@@ -85,15 +85,11 @@ def send_again(followed: Followed, overrides: Sequence[str], *, retry_failed: bo
 
 def _is_done(followed: Followed) -> bool:
     """Whether another driver had nothing to do, not even to send what the tracking store lacks."""
-    from gatesweep.launch.followed import surroundings
-    from gatesweep.sweep.session import UNSENT
-
     try:
         progress = followed.progress()
         if progress.ended != "done" or followed.state(progress, followed.job()) != "done":
             return False
-        with surroundings(followed.cluster):
-            return not followed.place.exists(UNSENT)
+        return not followed.unsent()
     except StorageError:
         return False
 

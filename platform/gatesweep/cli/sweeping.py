@@ -123,6 +123,9 @@ def overview(*, with_runs: bool, as_json: bool) -> None:
              row["cluster"]] for row in found]
     _print_table(["sweep", "state", "trials", "metric", "best", "cluster"], rows,
                  "no sweeps yet: gatesweep sweep configs/sweeps/traffic.yaml")
+    for row in found:
+        if row.get("reason"):
+            say(f"{row['sweep_id']}: {row['reason']}; gatesweep status {row['sweep_id']} says what to do")
     if with_runs:
         print()
         _print_table(["run", "name", "state", "metric", "last"], [list(run.values()) for run in runs],
@@ -132,11 +135,15 @@ def overview(*, with_runs: bool, as_json: bool) -> None:
 def _with_clusters(found: list[dict[str, Any]], home: Path) -> list[dict[str, Any]]:
     """The sweeps of this home, and those that were submitted from here and lie elsewhere."""
     from gatesweep.cli.following import cluster_rows
+    from gatesweep.errors import UserError
     from gatesweep.launch.submitted import recall
 
     for row in found:
-        sent = recall(row["sweep_id"], home)
-        row["cluster"] = sent.cluster.name if sent else ""
+        try:
+            sent = recall(row["sweep_id"], home)
+            row["cluster"] = sent.cluster.name if sent else ""
+        except UserError as error:
+            row["reason"] = f"{error.place}: {error.message}"
     return [*found, *cluster_rows(home, {row["sweep_id"] for row in found})]
 
 

@@ -51,6 +51,21 @@ def score(name: str, split: str, data: Path | None, predictions: Path | None, *,
         print(f"predictions  {result.predictions}")
 
 
+def sample(
+    name: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int, *, as_json: bool
+) -> None:  # fmt: skip
+    """Write on from a prompt, print."""
+    from gatesweep import api
+
+    result = api.sample(name, prompt=prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed, say=say)
+    if as_json:
+        print_json(result.as_dict())
+        return
+    if result.unknown:
+        say(f"note: the model does not know {', '.join(result.unknown)}, and has read <unk> there")
+    print(result.prompt + result.text)
+
+
 def _print(result: RunResult, as_json: bool) -> None:
     if as_json:
         print_json(result.as_dict())

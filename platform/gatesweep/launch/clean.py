@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,13 @@ from typing import Any
 import psutil
 
 from gatesweep.errors import ConfigError, GatesweepError, LogError, StorageError
+from gatesweep.launch import submitted
 from gatesweep.launch.followed import Followed, find, surroundings
 from gatesweep.launch.submit import leftovers
-from gatesweep.launch.submitted import belongings, everything, forget
+from gatesweep.launch.submitted import belongings, forget
 
 LEFTOVERS = ("trials", "tune", "control", "logs")
 """Below a sweep's place: checkpoints, Ray Tune's own files, requests, what trials printed. The log and report stay."""
-UNSENT = "unsent"
 HOUR_S = 3600.0
 
 
@@ -75,7 +75,7 @@ def look(home: Path, ids: Sequence[str], *, older_than_s: float, everything_too:
             if why and ids:
                 raise ConfigError(why, place=sweep_id, hint="--force cleans it all the same; it cannot be resumed then")
             found += [] if why else _of_sweep(followed, everything_too)
-        except (StorageError, LogError) as error:
+        except (StorageError, LogError, ConfigError) as error:
             if ids:
                 raise
             say(f"{sweep_id}: left alone: {str(error).partition(chr(10))[0]}")
@@ -84,7 +84,7 @@ def look(home: Path, ids: Sequence[str], *, older_than_s: float, everything_too:
 
 def _known(home: Path) -> list[str]:
     local = [folder.name for folder in sorted((home / "sweeps").glob("*")) if folder.is_dir()]
-    return list(dict.fromkeys([*local, *(submitted.sweep_id for submitted in everything(home))]))
+    return list(dict.fromkeys([*local, *submitted.ids(home)]))
 
 
 def _why_not(followed: Followed, older_than_s: float, force: bool) -> str | None:
@@ -94,9 +94,8 @@ def _why_not(followed: Followed, older_than_s: float, force: bool) -> str | None
     progress = followed.progress()
     if progress.ended != "done":
         return f"is not finished ({progress.state(followed.job())})"
-    with surroundings(followed.cluster):
-        if followed.place.exists(UNSENT):
-            return f"the tracking store lacks some of it; `gatesweep resume {followed.sweep_id}` sends that"
+    if followed.unsent():
+        return f"the tracking store lacks some of it; `gatesweep resume {followed.sweep_id}` sends that"
     too_young = time.time() - progress.last_ms / 1000 < older_than_s
     return "is younger than --older-than" if too_young else None
 
@@ -105,12 +104,11 @@ def _of_sweep(followed: Followed, everything_too: bool) -> Iterator[Found]:
     place = followed.place
     below = [""] if everything_too else list(LEFTOVERS)
     with surroundings(followed.cluster):
-        names = [name for folder in below for name in place.names(folder)]
-        size_bytes = _size(place.local, names)
+        sizes = {name: size_bytes for folder in below for name, size_bytes in place.sizes(folder).items()}
 
     def delete() -> None:
         with surroundings(followed.cluster):
-            for name in (_tops(names) if everything_too else LEFTOVERS):
+            for name in (_tops(sizes) if everything_too else LEFTOVERS):
                 place.delete(name)
         if place.local is not None:
             _remove_empty(place.local, whole=everything_too)
@@ -118,19 +116,14 @@ def _of_sweep(followed: Followed, everything_too: bool) -> Iterator[Found]:
             forget(followed.sweep_id, followed.home)
 
     remembered = [str(path) for path in belongings(followed.sweep_id, followed.home)] if everything_too else []
-    if names or remembered:
+    if sizes or remembered:
         kind = "sweep" if everything_too else "leftovers"
-        shown = [f"{place.address}/{top}" for top in _tops(names)]
-        yield Found(followed.sweep_id, kind, size_bytes, [*shown, *remembered], delete)
+        shown = [f"{place.address}/{top}" for top in _tops(sizes)]
+        yield Found(followed.sweep_id, kind, sum(sizes.values()), [*shown, *remembered], delete)
 
 
-def _tops(names: Sequence[str]) -> list[str]:
+def _tops(names: Iterable[str]) -> list[str]:
     return sorted({name.partition("/")[0] for name in names})
-
-
-def _size(local: Path | None, names: Sequence[str]) -> int:
-    """Bytes of the files on a file system; an object store's are not counted, for each would cost a question."""
-    return 0 if local is None else sum((local / name).stat().st_size for name in names if (local / name).is_file())
 
 
 def _remove_empty(folder: Path, *, whole: bool) -> None:

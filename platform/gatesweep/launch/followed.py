@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from gatesweep.config.secrets import resolve_what_is_here
-from gatesweep.errors import ClusterError, ConfigError, NotFound
+from gatesweep.errors import ClusterError, NotFound
 from gatesweep.launch.config import load_cluster
 from gatesweep.launch.progress import Progress, fold
 from gatesweep.launch.runner import Job, Runner, runner_of
 from gatesweep.launch.sections import ClusterConfig
 from gatesweep.launch.submitted import Attempt, Submitted, recall
 from gatesweep.storage import Place
+from gatesweep.sweep.session import UNSENT
 from gatesweep.sweep.session import place_of as lies_at
 from gatesweep.sweep.where import Where
 from gatesweep.track.lease import current
@@ -82,6 +83,11 @@ class Followed:
         """Its log, folded."""
         return fold(self.sweep_id, self.records())
 
+    def unsent(self) -> bool:
+        """Whether the tracking server lacks some of what the log says."""
+        with surroundings(self.cluster):
+            return self.place.exists(UNSENT)
+
     def state(self, progress: Progress, job: Job | None) -> str:
         """What log and driver say together."""
         newest = self.submitted.newest if self.submitted else None
@@ -120,12 +126,12 @@ def find(sweep_id: str, home: Path, cluster_file: Path | None = None) -> Followe
 
     Raises:
         NotFound: neither was it sent from here, nor does it lie in the home folder, nor in the cluster's storage.
-        ConfigError: the cluster's file names another storage than the one where the sweep lies.
+        ConfigError: the cluster's file names another storage than the one where the sweep lies; or there is none, and
+            what is remembered of the cluster is refused.
     """
-    submitted = recall(sweep_id, home)
-    cluster = submitted.cluster if submitted else None
-    if cluster_file is not None:
-        cluster = _same_storage(load_cluster(cluster_file), cluster, cluster_file)
+    given = load_cluster(cluster_file) if cluster_file is not None else None
+    submitted = recall(sweep_id, home, given)
+    cluster = given or (submitted.cluster if submitted else None)
     followed = Followed(sweep_id, place_of(sweep_id, cluster, home), home, submitted, cluster)
     if submitted is None and not _lies_there(followed):
         where = followed.place.address
@@ -133,13 +139,6 @@ def find(sweep_id: str, home: Path, cluster_file: Path | None = None) -> Followe
                        hint="gatesweep list shows the sweeps; one that was sent from another machine is found with"
                             " --cluster configs/clusters/ray.yaml")  # fmt: skip
     return followed
-
-
-def _same_storage(given: ClusterConfig, was: ClusterConfig | None, file: Path) -> ClusterConfig:
-    if was is not None and given.where.storage != was.where.storage:
-        raise ConfigError(f"storage: is {given.storage}, and the sweep lies in {was.storage}", place=str(file),
-                          hint="a sweep goes on in its own storage; address and the rest may change")
-    return given
 
 
 def _lies_there(followed: Followed) -> bool:

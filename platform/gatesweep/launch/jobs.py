@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import re
 import shlex
-import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 from gatesweep.config.secrets import value_of
-from gatesweep.errors import ClusterError, ConfigError, GatesweepError, NotFound
+from gatesweep.errors import ClusterError, GatesweepError, NotFound
+from gatesweep.launch.job_client import ANSWER_S, connect, in_words
 from gatesweep.launch.runner import Job, Order, State
 from gatesweep.launch.sections import RayCluster
 from gatesweep.launch.submitted import Attempt, now
 
-CONNECT_S, ANSWER_S, SEND_S = 5.0, 60.0, 600.0
 STOP_S = 60
 """What a driver gets to close its books before Ray kills it; Ray's own default is 3."""
 TOKEN_FILE = Path("~/.ray/auth_token")
@@ -104,20 +102,10 @@ class RayJobs:
         except GatesweepError:
             raise
         except Exception as error:
-            raise _in_words(error, place) from None
+            raise in_words(error, place) from None
 
     def _client(self) -> Any:
-        token = self._token()
-        tls = self.cluster.tls
-        with _no_other_address():
-            client = _client_type()(
-                self.cluster.address,
-                headers={"Authorization": f"Bearer {token}"} if token else {},
-                verify=str(Path(tls.ca).expanduser()) if tls.ca else True,
-            )
-        client.present(tls.cert, tls.key)
-        client.sends_token = token is not None
-        return client
+        return connect(self.cluster.address, self._token(), self.cluster.tls)
 
     def _token(self) -> str | None:
         """Ray's token, where this machine has one; sent as a header, never put into the environment."""
@@ -146,48 +134,6 @@ def _job(details: Any) -> Job:
     return Job(details.submission_id, _STATES.get(state, "unknown"), told)
 
 
-@contextlib.contextmanager
-def _no_other_address() -> Iterator[None]:
-    """Ray prefers what the environment says to what it is told."""
-    names = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
-    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(kept)
-
-
-def _client_type() -> Any:
-    """Ray's client, with deadlines and with a certificate of its own."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    from ray.job_submission import JobSubmissionClient
-
-    for name in ("dashboard_sdk", "job.sdk"):  # they set levels of their own, and tell of every upload
-        logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.ERROR)
-
-    class Client(JobSubmissionClient):
-        _certificate: tuple[str, str] | str | None = None
-        sends_token = False
-
-        @property
-        def ray_version(self) -> str:
-            return str(self._server_ray_version)
-
-        def present(self, cert: str | None, key: str | None) -> None:
-            if cert is None:
-                return
-            files = [str(Path(name).expanduser()) for name in (cert, key) if name]
-            self._certificate = (files[0], files[1]) if len(files) == 2 else files[0]
-            self._ssl_context = self._ssl_context or ssl.create_default_context()
-            self._ssl_context.load_cert_chain(*files)
-
-        def _do_request(self, method: str, endpoint: str, **words: Any) -> Any:
-            patience = (CONNECT_S, SEND_S if method == "PUT" else ANSWER_S)
-            return super()._do_request(method, endpoint, timeout=patience, cert=self._certificate, **words)
-
-    return Client
-
-
 def _pieces(tail: AsyncIterator[str], skip: int) -> Iterator[str]:
     """An asynchronous stream of text as a plain one, without its first `skip` characters."""
     loop = asyncio.new_event_loop()
@@ -203,39 +149,3 @@ def _pieces(tail: AsyncIterator[str], skip: int) -> Iterator[str]:
     finally:
         loop.run_until_complete(tail.aclose())  # type: ignore[attr-defined]
         loop.close()
-
-
-def _in_words(error: Exception, place: str) -> Exception:
-    """What of Ray's and of requests' errors a user can act on."""
-    text = str(error)
-    if type(error).__name__ == "AuthenticationError":
-        wanted = "asks for a token" if "required" in text else "does not accept this machine's token"
-        return ClusterError(f"the cluster {wanted}", place=place,
-                            hint="auth: {token: {file: ~/.ray/auth_token}}: the token that the cluster started with")
-    if "status code 404" in text and "/api/" not in text and "job" in text.lower():
-        return NotFound("the cluster knows no such job", place=place, hint="gatesweep resume ID sends it again")
-    if "status code 413" in text:
-        return ClusterError("the cluster takes no package of this size", place=place,
-                            hint="package: {limit_mb: …, exclude: […]} in the cluster's file")
-    if isinstance(error, FileNotFoundError):
-        return ConfigError(f"tls.ca: {text}", place=place, hint="the file with the authority's certificates")
-    lines = [line for line in text.splitlines() if line.strip(" .")] or [type(error).__name__]
-    first = lines[-1 if "Traceback" in text else 0]
-    if isinstance(error, OSError):
-        return ClusterError(f"the cluster does not answer: {_why(error, first)}", place=place,
-                            hint="is it running, and is `address:` that of its dashboard, http://host:8265? A firewall"
-                                 " may want a tunnel: ssh -L 8265:localhost:8265 host")  # fmt: skip
-    if not isinstance(error, RuntimeError | ValueError):
-        return error  # nothing of the cluster's: our fault, with its traceback
-    return ClusterError(f"the cluster refused: {first[:500]}", place=place, hint="the head's dashboard.log says more")
-
-
-def _why(error: Exception, first: str) -> str:
-    text = str(error)
-    if "refused" in text or "Failed to connect" in text:
-        return "no connection"
-    if "timed out" in text or "Timeout" in type(error).__name__:
-        return f"nothing within {ANSWER_S:g} s" if "read" in text.lower() else f"no connection within {CONNECT_S:g} s"
-    if "CERTIFICATE" in text or "SSL" in text:
-        return "its certificate is not trusted; name the authority in `tls: {ca: …}`"
-    return first[:300]

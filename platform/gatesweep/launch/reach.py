@@ -18,6 +18,12 @@ def literal(value: str) -> str:
     return value
 
 
+def _scheme(value: str) -> str:
+    """What stands before `://`; empty in a path."""
+    scheme, separator, _ = literal(value).partition("://")
+    return scheme if separator else ""
+
+
 def tracking_address(value: str, kind: str) -> str:
     """MLflow's address, of a server; SQLite's file is one host's, so that it serves no more than a cluster of one.
 
@@ -25,8 +31,8 @@ def tracking_address(value: str, kind: str) -> str:
         ValueError: with the way out.
     """
     hint = "http://host:5000, of a server that every host reaches"
-    scheme, separator, _ = literal(value).partition("://")
-    if not separator:
+    scheme = _scheme(value)
+    if not scheme:
         raise ValueError(f"'{value}' is no address\n\nhint: {hint}")
     if scheme in ("http", "https"):
         if not urlsplit(value).hostname:
@@ -43,8 +49,8 @@ def storage_address(value: str, kind: str) -> str:
         ValueError: with the way out.
     """
     hint = "/mnt/shared/gatesweep, a folder that every host sees, or s3://bucket/prefix"
-    scheme, separator, _ = literal(value).partition("://")
-    if separator:
+    scheme = _scheme(value)
+    if scheme:
         if scheme != "s3":
             raise ValueError(f"{scheme}:// is no storage of sweeps\n\nhint: a folder that every host sees, or s3://…")
         if not urlsplit(value).netloc:

@@ -141,9 +141,9 @@ class ClusterConfig(Section):
     @property
     def where(self) -> Where:
         """The same for `api.sweep`, seen from the driver's machine."""
-        storage = str(Path(self.storage).expanduser()) if self.storage and "://" not in self.storage else self.storage
-        return Where(ray_address="auto" if self.kind != "local" else None, storage=storage, tracking=self.tracking,
-                     data_remote=self.data.remote, node_folder=self.node.folder, environment=dict(self.environment),
+        return Where(ray_address="auto" if self.kind != "local" else None, storage=storage_of(self.storage),
+                     tracking=self.tracking, data_remote=self.data.remote, node_folder=self.node.folder,
+                     environment=dict(self.environment),
                      secrets={name: reference.as_dict() for name, reference in self.secrets.items()})  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
@@ -193,6 +193,11 @@ class RayCluster(ClusterConfig):
             hint = "http://host:8265, what the dashboard is served at; not ray:// and not the head's port 6379"
             raise ValueError(f"'{value}' is no address of a job server\n\nhint: {hint}")
         return value.rstrip("/")
+
+
+def storage_of(said: str | None) -> str | None:
+    """Where sweeps lie, as a cluster's file says it: a folder by its whole path."""
+    return str(Path(said).expanduser()) if said and "://" not in said else said
 
 
 def _without_none(value: Any) -> Any:

@@ -70,6 +70,7 @@ def _from_log(followed: Followed, progress: Progress, job: Job | None) -> dict[s
         "failures": dict(progress.failures),
         "question": progress.question,
         "metric": progress.metric,
+        "unsent": state == "done" and followed.unsent(),
         "last_record_s": progress.last_ms // MS or None,
         "from": "log",
     }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gatesweep.errors import LogError
+from gatesweep.errors import ConfigError, LogError, UserError
 from gatesweep.launch.config import cluster_from
-from gatesweep.launch.sections import ClusterConfig
+from gatesweep.launch.sections import ClusterConfig, storage_of
 
 FOLDER = "submitted"
 
@@ -111,11 +111,16 @@ def belongings(sweep_id: str, home: Path) -> list[Path]:
     return sorted(path for path in (*others, *logs) if path.is_file())
 
 
-def recall(sweep_id: str, home: Path) -> Submitted | None:
+def recall(sweep_id: str, home: Path, now_at: ClusterConfig | None = None) -> Submitted | None:
     """What was sent under this id; none where nothing was, from here.
+
+    Args:
+        now_at: where its cluster is now, in place of what is remembered: addresses that were admitted once may be
+            refused today.
 
     Raises:
         LogError: the file is damaged.
+        ConfigError: what it says of the cluster is refused; or the sweep lies in another storage than `now_at`.
     """
     file = file_of(sweep_id, home)
     if not file.is_file():
@@ -123,16 +128,43 @@ def recall(sweep_id: str, home: Path) -> Submitted | None:
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
         attempts = tuple(Attempt(**attempt) for attempt in raw["attempts"])
-        cluster = cluster_from(raw["cluster"], place=str(file))
+        cluster = _remembered(raw["cluster"], str(file)) if now_at is None else _same_storage(now_at, raw["cluster"])
         return Submitted(raw["sweep_id"], raw["name"], cluster, raw["spec"], attempts)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LogError(f"is no record of a submission: {error!r}", place=str(file),
                        hint="remove it, and name the cluster: --cluster configs/clusters/ray.yaml") from None
 
 
-def everything(home: Path) -> Iterator[Submitted]:
-    """All that was sent from here, the oldest first."""
-    for file in sorted((home / FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime):
-        found = recall(file.stem, home)
+def _remembered(raw: Mapping[str, Any], place: str) -> ClusterConfig:
+    try:
+        return cluster_from(raw, place=place)
+    except ConfigError as error:
+        why = error.hint.partition("\n")[0] if error.hint else "it was admitted once"
+        raise ConfigError(f"its cluster is refused today: {error.message}", place=error.place,
+                          hint=f"{why}; a cluster's file with the address as it is now goes in its place:"
+                               " --cluster configs/clusters/ray.yaml") from None  # fmt: skip
+
+
+def _same_storage(given: ClusterConfig, was: Mapping[str, Any]) -> ClusterConfig:
+    lies_in = storage_of(was.get("storage"))
+    if given.where.storage != lies_in:
+        raise ConfigError(f"storage: is {given.storage}, and the sweep lies in {lies_in}", place=given.name,
+                          hint="a sweep goes on in its own storage; address and the rest may change")
+    return given
+
+
+def ids(home: Path) -> list[str]:
+    """Of all that was sent from here, the oldest first."""
+    return [file.stem for file in sorted((home / FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime)]
+
+
+def everything(home: Path, unreadable: Callable[[str, UserError], None]) -> Iterator[Submitted]:
+    """All that was sent from here, the oldest first; what cannot be read is told to `unreadable`."""
+    for sweep_id in ids(home):
+        try:
+            found = recall(sweep_id, home)
+        except UserError as error:
+            unreadable(sweep_id, error)
+            continue
         if found is not None:
             yield found

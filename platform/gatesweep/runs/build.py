@@ -8,6 +8,7 @@ import torch
 
 from gatesweep.errors import DataError, ResourceError
 from gatesweep.runs.experiment import ExperimentConfig
+from gatesweep.runs.initial import start_from
 from gatesweep.tasks.base import Task
 from gatesweep.tasks.registry import load_task
 from gatesweep.train.fit import Recipe, set_up
@@ -24,7 +25,7 @@ def prepare(
     data_md5: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[Task, Recipe]:
-    """The task, its data loaded and checked, its model initialised from the seed.
+    """The task, its data loaded and checked, its model initialised from the seed, or from another run.
 
     Args:
         data_md5: digests that the data must have, by set; None takes what is pinned.
@@ -40,6 +41,8 @@ def prepare(
     task = load_task(config.task)(
         config.data, config.model, batch_size=config.trainer.batch_size, seed=config.seed, say=say
     )
+    if config.init_from is not None:
+        task.datasets.append(start_from(task.module, config.init_from, say))
     for dataset in task.datasets:
         wanted = (data_md5 or {}).get(dataset.name, dataset.md5)
         if dataset.md5 != wanted:

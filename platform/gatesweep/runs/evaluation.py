@@ -10,6 +10,7 @@ from typing import Any
 from gatesweep.config.places import check_target
 from gatesweep.errors import ConfigError, DataError
 from gatesweep.runs.build import prepare
+from gatesweep.runs.initial import restorable
 from gatesweep.runs.lookup import checkpoint_of, config_of, find
 from gatesweep.runs.scoring import baseline_of
 from gatesweep.tasks.base import Task, TaskModule
@@ -43,7 +44,7 @@ def restore(name: str, store: Store, say: Callable[[str], None] = lambda line: N
     """
     run = find(name, store)
     config, checkpoint = config_of(run, store), checkpoint_of(run, store)
-    task, _ = prepare(config, say=say)
+    task, _ = prepare(restorable(config, checkpoint), say=say)
     for dataset in task.datasets:
         trained_on = run.datasets.get(dataset.name)
         if trained_on not in (None, dataset.md5):

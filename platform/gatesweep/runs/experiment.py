@@ -15,6 +15,7 @@ from gatesweep.config.section import Section
 from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.models.config import ModelConfig
+from gatesweep.runs.initial import InitFrom
 from gatesweep.tasks.registry import data_section, epoch_metrics, model_section
 from gatesweep.train.config import KeepConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
 
@@ -33,6 +34,9 @@ class ExperimentConfig(Section):
 
     model: SerializeAsAny[ModelConfig] = ModelConfig()
     """The cell and what is built of it; a task may add keys of its own."""
+
+    init_from: InitFrom | None = None
+    """Another run's weights to start from; none draws them all from the seed."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
     """How the weights move."""

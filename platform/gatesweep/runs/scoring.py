@@ -45,11 +45,14 @@ class Scored:
 
 
 def score_best(task: Task, config: ExperimentConfig, checkpoint: Path, metrics: dict[str, float]) -> Scored:
-    """Load the best checkpoint and score it once on the test split."""
+    """Load the best checkpoint and score it once on the test split, where there is one."""
     load_weights(task.module, checkpoint)
     trainer = config.trainer
-    tested = score(task, "test", precision=trainer.precision, accelerator=trainer.accelerator)
-    return Scored({**metrics, **tested}, baseline_of(task, ("val", "test")), task.figures("test"))
+    there = tuple(split for split in ("val", "test") if split in getattr(task, "splits", ("val", "test")))
+    tested = {}
+    if "test" in there:
+        tested = score(task, "test", precision=trainer.precision, accelerator=trainer.accelerator)
+    return Scored({**metrics, **tested}, baseline_of(task, there), task.figures(there[-1]))
 
 
 def baseline_of(task: Task, splits: tuple[str, ...], path: Path | None = None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from gatesweep.errors import NotFound, TrialFailed
 from gatesweep.runs.build import prepare
 from gatesweep.runs.disk import check_disk
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from
+from gatesweep.runs.initial import resolved
 from gatesweep.runs.lookup import KEPT
 from gatesweep.runs.retention import Retention, kept
 from gatesweep.runs.scoring import Scored, score_best
@@ -75,6 +76,7 @@ def run(config: ExperimentConfig, store: Store, listener: Listener | None = None
     """
     listener = listener or Listener()
     check_disk(store.home)
+    config = resolved(config, store)
     task, recipe = prepare(config, say=listener.say)
     for line in task.describe():
         listener.say(line)

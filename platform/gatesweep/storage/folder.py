@@ -89,11 +89,20 @@ class FolderPlace:
                 os.close(folder)
 
     def names(self, below: str = "") -> list[str]:
+        return sorted(path.relative_to(self.folder).as_posix() for path in self._files(below))
+
+    def sizes(self, below: str = "") -> dict[str, int]:
+        found = {}
+        for path in self._files(below):
+            with told(path), suppress(FileNotFoundError):  # deleted meanwhile, or a link to nothing
+                found[path.relative_to(self.folder).as_posix()] = path.stat().st_size
+        return dict(sorted(found.items()))
+
+    def _files(self, below: str) -> list[Path]:
         top = self._at(below) if below else self.folder
         with told(top):
             found = [Path(folder, name) for folder, _, files in os.walk(top) for name in files]
-        return sorted(path.relative_to(self.folder).as_posix() for path in found
-                      if not path.name.startswith(_TEMPORARY))
+        return [path for path in found if not path.name.startswith(_TEMPORARY)]
 
     def delete(self, name: str) -> None:
         target = self._at(name)

@@ -50,6 +50,9 @@ class Place(Protocol):
     def names(self, below: str = "") -> list[str]:
         """Every file below, relative to this place, sorted."""
 
+    def sizes(self, below: str = "") -> dict[str, int]:
+        """The same with their bytes."""
+
     def delete(self, name: str) -> None:
         """A file, or everything below; nothing there is fine."""
 

@@ -86,10 +86,9 @@ class S3Place:
             return self._head(name) is not None
 
     def names(self, below: str = "") -> list[str]:
-        return sorted(self._sizes(below))
+        return list(self.sizes(below))
 
-    def _sizes(self, below: str) -> dict[str, int]:
-        """The files below a name, as they are named from here, and their bytes."""
+    def sizes(self, below: str = "") -> dict[str, int]:
         top = "/".join(filter(None, (self._prefix, below.strip("/"))))
         asked: dict[str, Any] = {"Prefix": f"{top}/" if top else "", "MaxKeys": _BATCH}
         found: dict[str, int] = {}
@@ -100,7 +99,7 @@ class S3Place:
                 found |= {entry["Key"][start:]: entry["Size"] for entry in page.get("Contents", [])
                           if not entry["Key"].endswith("/")}  # fmt: skip  # a console's folder
                 if not page.get("IsTruncated"):
-                    return found
+                    return dict(sorted(found.items()))
                 asked["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, name: str) -> None:
@@ -123,7 +122,7 @@ class S3Place:
                 self._transfer("_put_file", size, str(folder / file), f"{self.path}/{name}/{file}")
 
     def download(self, name: str, folder: Path) -> None:
-        sizes = self._sizes(name)
+        sizes = self.sizes(name)
         if not sizes:
             raise FileNotFoundError(self._place(name))
         for file in in_order(list(sizes), LAST):

@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from gatesweep.errors import ResourceError
+from gatesweep.sweep.handshake import agree_on_tls
 
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _OWN_TOKEN = secrets.token_hex(32)
@@ -149,8 +150,10 @@ def joined(address: str, cpus: float, pending: int = 1) -> Iterator[None]:
 
     Raises:
         ResourceError: no node has as much; it does not let us in.
+        ConfigError: RAY_USE_TLS without its files.
     """
     _set_environment(pending)
+    agree_on_tls(address)
     import ray
 
     read_token_again()

@@ -3,7 +3,9 @@
     control/<ms>-<hex>.json   {"stop": "drain" | "epoch" | "now", "trial": "t0007" or null}
 
 drain: what runs is trained to its end, nothing new starts; epoch: every trial stops after its next epoch; now: at once.
-A request is deleted once it is in the log: a driver that dies before that finds it again.
+The end of a trial and `now` go into the log; `drain` and `epoch` bind the driver that hears them alone. A request is
+deleted once a driver has heard it: if that one dies before the log says so, the request is forgotten, and whoever
+resumes the sweep asks again. What is asked while no driver lives waits for the next one.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ turns some errors in hooks into "trial failed", which would write a wrong histor
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
@@ -15,10 +14,10 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from ray.tune import (
     Callback,
@@ -35,7 +34,8 @@ from ray.tune.search import Searcher
 
 from gatesweep.errors import EXIT_OURS, LogError, StorageError
 from gatesweep.sweep.control import Request
-from gatesweep.sweep.failures import Death, from_ray
+from gatesweep.sweep.deaths import every_death_is_told, from_words, words_of
+from gatesweep.sweep.failures import Death
 from gatesweep.sweep.ledger import Ledger
 from gatesweep.sweep.trial import Assignment
 from gatesweep.sweep.worker import Surroundings, train_trial
@@ -148,7 +148,7 @@ class LedgerScheduler(FIFOScheduler):
             limit_s = run.ledger.spec.failure.timeout_s
             run.ledger.failed(key, Death("timeout", f"no epoch within {limit_s:g} s", node=node, host=host))
         else:
-            run.ledger.failed(key, from_ray(_error_of(trial), node, host))
+            run.ledger.failed(key, from_words(words_of(trial), node, host))
 
 
 class LedgerCallback(Callback):
@@ -163,47 +163,6 @@ class LedgerCallback(Callback):
             for trial in trials:
                 if trial.status == "RUNNING":
                     _end_if_too_slow(run, trial, run.ledger.spec.failure.timeout_s)
-
-
-def _error_of(trial: Any) -> BaseException | str | None:
-    """Why Tune's trial died. `get_pickled_error` looks where the file is copied to only later."""
-    found, text = _loaded(trial.pickled_error_file), trial.error_file
-    if isinstance(found, BaseException) or not text or not os.path.exists(text):
-        return found
-    return Path(text).read_text(errors="replace")
-
-
-def _loaded(pickled: str | None) -> BaseException | str | None:
-    """The error that this very process has just written; why it cannot be had, where a user's exception is at fault."""
-    if not pickled or not os.path.exists(pickled):
-        return None
-    from ray import cloudpickle
-
-    try:
-        with open(pickled, "rb") as file:
-            return cast(BaseException, cloudpickle.load(file))
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-
-
-@contextlib.contextmanager
-def _every_death_is_told() -> Iterator[None]:
-    """Tune ends the whole run at errors of Ray that it does not know: a worker ended by Ray's memory monitor is one."""
-    from ray.air.execution._internal.actor_manager import RayActorManager
-    from ray.exceptions import RayActorError, RayTaskError
-
-    original = RayActorManager._actor_task_failed
-
-    def known(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
-        if not isinstance(exception, RayActorError | RayTaskError):
-            exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
-        original(self, tracked_actor_task=tracked_actor_task, exception=exception)
-
-    RayActorManager._actor_task_failed = known  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        RayActorManager._actor_task_failed = original  # type: ignore[method-assign]
 
 
 def _obey(ledger: Ledger, request: Request) -> None:
@@ -299,7 +258,7 @@ def execute(
         ),
     )
     try:
-        with _every_death_is_told():
+        with every_death_is_told():
             tuner.fit()
     finally:
         _run = None

@@ -114,37 +114,6 @@ def from_exception(error: BaseException, node: str = "", host: str = "") -> Deat
     return Death("user_code", f"{_first(error)}\n{stack}"[:4000], trace=digest(error), **where)
 
 
-def from_ray(error: BaseException | str | None, node: str = "", host: str = "") -> Death:
-    """What Ray's own error for a dead actor means; of some there is only the text."""
-    from ray import exceptions as ray
-
-    said = str(error) if error else ""
-    where = _Where(
-        node=node or _found(r"(?:Node Id|ID): ([0-9a-f]{56})", said),
-        host=host or _found(r"(?:ip|IP): ([0-9a-f.:]*[0-9a-f])", said),
-    )
-    if isinstance(error, ray.OutOfMemoryError) or "running low on memory" in said:
-        return Death("out_of_memory", f"ended by Ray for want of memory: {_short(said)}", **where)
-    lost = isinstance(error, ray.NodeDiedError | ray.ActorUnavailableError) or getattr(error, "preempted", False)
-    if lost or _LOST.search(said):
-        return Death("node_lost", _short(said) or "the node was lost", **where)
-    if isinstance(error, ray.RayTaskError) and isinstance(error.cause, Exception):
-        return from_exception(error.cause, **where)
-    return Death("crash", f"the worker process died: {_short(said)}" if said else "the worker process died", **where)
-
-
-_LOST = re.compile(
-    r"its node has died|node was terminated|missing too many heartbeats|is temporarily unavailable|preempted"
-    r"|LocalRayletDied|NodeDied|OwnerDied|ObjectLost|ActorUnschedulable|PlacementGroup"
-)
-"""Ray 2.60's words for a node that is gone, and for what it took along."""
-
-
-def _found(pattern: str, said: str) -> str:
-    found = re.search(pattern, said)
-    return found[1] if found else ""
-
-
 def _is_disk(error: BaseException) -> bool:
     """A disk that is full, read-only or broken; torch says so in the text of a RuntimeError."""
     if isinstance(error, OSError) and error.errno in _DISK:
@@ -163,9 +132,3 @@ def digest(error: BaseException) -> str:
 
 def _first(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-
-
-def _short(said: str) -> str:
-    """Ray's message without its table of ids."""
-    lines = [line.strip() for line in said.splitlines() if line.strip() and not re.match(r"\t\w+: ", line)]
-    return " ".join(lines)[:600]

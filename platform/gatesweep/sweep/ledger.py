@@ -13,19 +13,14 @@ from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 from gatesweep.errors import LogError
-from gatesweep.sweep.failures import Death, Policy
+from gatesweep.sweep.failures import Death
+from gatesweep.sweep.policies import breaker, policy_for
 from gatesweep.sweep.schedule import scheduler
 from gatesweep.sweep.search import searcher
 from gatesweep.sweep.spec import Budget, SweepSpec
 from gatesweep.sweep.trial import Assignment, Trial
 from gatesweep.track.log import ReadOnlyLog, SweepLog
 from gatesweep.track.records import BY_USER, Record
-
-MIN_FAILURES = 4
-"""Failed trials below which the breaker stays closed: two out of three say little."""
-
-FREE_DEATHS = 20
-"""Lost nodes after which a trial's further ones count: perhaps it is the trial that takes them along."""
 
 
 class Ledger:
@@ -149,7 +144,7 @@ class Ledger:
         trial = self.trials[name] if name else None
         if trial is None or trial.outcome is not None or trial.dead or self.stopped is not None:
             return
-        policy = self._policy(trial, death)
+        policy = policy_for(trial, death, self.spec.failure, lambda: self._runs_elsewhere(death))
         self._write(
             {
                 "event": "fail",
@@ -164,29 +159,13 @@ class Ledger:
                 "final": policy == "fail",
             }
         )
-        self._break(death)
+        reason = breaker(self.trials.values(), death, self.spec.failure)
+        if reason:
+            self.stop(reason)
 
-    def _policy(self, trial: Trial, death: Death) -> Policy:
-        """The class's policy as far as this trial has not used it up."""
-        policy = death.policy
-        if policy == "free" and trial.lost >= FREE_DEATHS:
-            policy = "counted"
-        if policy == "exclude_node":
-            elsewhere = death.node and self.has_other_nodes(self.excluded | {death.node})
-            return "exclude_node" if elsewhere and not trial.bad_hosts - {death.host} else "fail"
-        if policy == "counted" and (trial.deaths >= self.spec.failure.retries or death.trace in trial.traces):
-            return "fail"
-        return policy
-
-    def _break(self, death: Death) -> None:
-        """Pause the sweep where going on would only burn time."""
-        struck = [trial.name for trial in self.trials.values() if death.trace in trial.traces]
-        if len(struck) >= self.spec.failure.same_error:
-            self.stop(f"the breaker: the same error in {len(struck)} trials: {death.reason.splitlines()[0]}")
-        elif self._tripped():
-            failed = self.outcomes()["failed"]
-            ended = sum(1 for trial in self.trials.values() if trial.outcome)
-            self.stop(f"the breaker: {failed} of {ended} ended trials failed")
+    def _runs_elsewhere(self, death: Death) -> bool:
+        """Whether there are nodes without that of this death, and without those that are excluded."""
+        return bool(death.node) and self.has_other_nodes(self.excluded | {death.node})
 
     def released(self, key: str, death: Death | None = None) -> None:
         """The executor's handle is over; idempotent. An attempt without a last result counts as a death."""
@@ -309,8 +288,3 @@ class Ledger:
         latest = trial.metrics[trial.epoch][self.spec.objective.metric] if trial.epoch in trial.metrics else None
         self.schedule.over(trial.name, trial.epoch, None if outcome == "failed" else latest)
         self.search.tell(trial.number, value)
-
-    def _tripped(self) -> bool:
-        ended = [t for t in self.trials.values() if t.outcome]
-        failed = [t for t in ended if t.outcome == "failed"]
-        return len(failed) >= MIN_FAILURES and len(failed) > self.spec.failure.breaker * len(ended)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gatesweep.errors import LogError
-from gatesweep.storage import place
+from gatesweep.storage import Place, place
+from gatesweep.track.lease import current
 from gatesweep.track.log import read
 from gatesweep.track.records import Record
 
@@ -24,8 +25,11 @@ def _written(folder: Path) -> float:
 
 def _row(folder: Path) -> dict[str, Any]:
     row = {"sweep_id": folder.name, "state": "empty", "over": 0, "trials": 0, "metric": "", "best": ""}
+    at = place(folder)
     try:
-        records = read(place(folder))
+        records = read(at)
+        state = state_of(records)
+        state = _open_state(at) if records and state == "open" else state
     except LogError:
         return {**row, "state": "damaged log"}
     if not records:
@@ -39,12 +43,17 @@ def _row(folder: Path) -> dict[str, Any]:
     best = (min if mode == "min" else max)(values, default=None)
     return {
         **row,
-        "state": state_of(records),
+        "state": state,
         "over": sum(_ends(r) for r in records),
         "trials": trials,
         "metric": metric,
         "best": "" if best is None else f"{best:.5g}",
     }
+
+
+def _open_state(at: Place) -> str:
+    """As `gatesweep status` says it: whether somebody still holds the log."""
+    return "interrupted" if current(at).is_free else "running"
 
 
 def _ends(record: Record) -> bool:
@@ -59,6 +68,6 @@ def state_of(records: list[Record]) -> str:
     for record in reversed(records):
         if record["event"] in ("done", "stop"):
             return "done" if record["event"] == "done" else "stopped"
-        if record["event"] in ("resume", "extend", "new"):
+        if record["event"] in ("resume", "extend", "retry", "new"):
             break
     return "open"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gatesweep.errors import ConfigError
 from gatesweep.runs.disk import check_disk
+from gatesweep.runs.initial import resolved
 from gatesweep.storage import Place
 from gatesweep.sweep import cluster
 from gatesweep.sweep.session import Hooks, Opening, Say, Session, opened, place_of, working_copy
@@ -87,6 +88,8 @@ def start(
         UserError: nothing was made.
     """
     at = check(spec, sweep_id, home, where)
+    if spec.experiment.init_from is not None:
+        spec = spec.model_copy(update={"experiment": resolved(spec.experiment, open_store())})
     task = proven(spec, hooks.say)
     store = open_store()
     if store.find_run({"gatesweep.sweep_id": sweep_id}):

@@ -54,6 +54,7 @@ class Task(Protocol):
     metrics: ClassVar[tuple[str, ...]]
     """Reported for val and test, without the split. A task in the registry names them there instead."""
 
+    # splits: tuple[str, ...]: may be there; those that the data has, where it is not all of train, val and test.
     # model_section: ClassVar[type[ModelConfig]]: may be there; keys that `model:` has beyond those of `ModelConfig`.
 
     datasets: list[Dataset]

@@ -49,6 +49,18 @@ TASKS: dict[str, TaskEntry] = {
         task="gatesweep.tasks.forecasting.task:Forecasting",
         metrics=("loss", "mae", "rmse", "mape", "mase", "direction"),
     ),
+    "language_modeling": TaskEntry(
+        config="gatesweep.tasks.language_modeling.config:LanguageData",
+        task="gatesweep.tasks.language_modeling.task:LanguageModeling",
+        metrics=("loss", "ppl", "bpc"),
+        model="gatesweep.tasks.language_modeling.config:LanguageModel",
+    ),
+    "sequence_classification": TaskEntry(
+        config="gatesweep.tasks.classification.config:ClassificationData",
+        task="gatesweep.tasks.classification.task:SequenceClassification",
+        metrics=("loss", "accuracy", "f1", "auroc", "ece"),
+        model="gatesweep.tasks.classification.config:ClassificationModel",
+    ),
     "translation": TaskEntry(
         config="gatesweep.tasks.translation.config:TranslationData",
         task="gatesweep.tasks.translation.task:Translation",

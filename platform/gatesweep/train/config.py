@@ -35,8 +35,20 @@ class OptimizerConfig(Section):
     alpha: Fraction = 0.99
     """Decay of the squared gradient in rmsprop."""
 
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """What the rate is multiplied by from the last layer to the one below, and so on down to the embedding; 1 trains
+    all alike (discriminative rates; Howard & Ruder 2018 divide by 2.6)."""
+
     clip_norm: PositiveFloat | None = 1.0
     """Ceiling on the global gradient norm; none leaves gradients alone."""
+
+    average: Literal["never", "always", "triggered"] = "never"
+    """Whether validation, and the checkpoint's weights, are the mean over optimizer steps: always, from the first one
+    on (Polyak & Juditsky 1992); or from the end of the epoch on whose monitored metric is worse than the best of all
+    but the last `average_patience` (NT-ASGD; Merity et al. 2017). Training goes on from its own weights."""
+
+    average_patience: NonNegativeInt = 5
+    """Epochs that the trigger leaves out of its comparison."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> OptimizerConfig:
@@ -48,21 +60,28 @@ class OptimizerConfig(Section):
 class ScheduleConfig(Section):
     """How the learning rate changes. Lengths are in optimizer steps unless the name says epochs."""
 
-    name: Literal["constant", "cosine", "step", "one_cycle", "plateau", "warmup"] = "constant"
-    """constant; cosine to `final_factor`; step by `factor` every `step_epochs`; one_cycle (Smith 2018);
-    plateau by `factor` when the monitored metric rests; warmup: linear, then constant."""
+    name: Literal["constant", "cosine", "step", "linear", "one_cycle", "plateau", "warmup"] = "constant"
+    """constant; cosine to `final_factor`; step by `factor` every `step_epochs`; linear to `final_factor` after the
+    share `hold`; one_cycle (Smith 2018); plateau by `factor` when the monitored metric rests; warmup: linear, then
+    constant."""
 
     warmup_steps: NonNegativeInt = 0
     """Linear rise from near 0, before any schedule but one_cycle, which has its own."""
 
     final_factor: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    """Where cosine and one_cycle end, as a share of the peak."""
+    """Where cosine, linear and one_cycle end, as a share of the peak."""
+
+    hold: Fraction = 0.0
+    """Share of the training that linear stays at the peak for."""
 
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     """What step and plateau multiply by."""
 
     step_epochs: PositiveInt = 5
     """Epochs between two drops of step."""
+
+    hold_epochs: PositiveInt | None = None
+    """Epochs before the first drop of step; none: `step_epochs`."""
 
     patience: NonNegativeInt = 2
     """Epochs without improvement before plateau drops."""
@@ -93,6 +112,10 @@ class TrainerConfig(Section):
 
     max_epochs: PositiveInt = 20
     """Passes over the training split."""
+
+    unfreeze_epochs: PositiveInt | None = None
+    """Gradual unfreezing: the last layer alone trains at first, and every so many epochs the one below joins in (Howard
+    & Ruder 2018); none trains all from the start."""
 
     batch_size: PositiveInt = 64
     """Examples in one forward and backward pass."""

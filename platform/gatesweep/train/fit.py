@@ -20,9 +20,11 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 
 from gatesweep.errors import TrialFailed
 from gatesweep.train import seeds
+from gatesweep.train.averaging import Averaging
 from gatesweep.train.callbacks import EpochEnd, EpochReport, Generators, NanGuard
 from gatesweep.train.checkpoint import state_file
 from gatesweep.train.config import OptimizerConfig, ScheduleConfig, TrainerConfig
+from gatesweep.train.groups import Unfreezing
 from gatesweep.train.optim import factory
 
 PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -139,6 +141,10 @@ def prove(task: Any, recipe: Recipe) -> dict[str, float]:
 def _trainer(recipe: Recipe, epoch_end: EpochEnd | None, callbacks: tuple[pl.Callback, ...], **more: Any) -> pl.Trainer:
     config, stopping = recipe.trainer, recipe.trainer.early_stopping
     ours: list[pl.Callback] = [*callbacks, NanGuard(), Generators()]
+    if config.unfreeze_epochs:
+        ours.append(Unfreezing(config.unfreeze_epochs))
+    if recipe.optimizer.average != "never":
+        ours.append(Averaging(recipe.optimizer, config.monitor, config.mode))
     if stopping:
         ours.append(
             LightningEarlyStopping(

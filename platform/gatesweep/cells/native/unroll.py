@@ -166,9 +166,9 @@ def _padded(x: Tensor, extra: int) -> Tensor:
 
 def _bias(cell: Cell, weights: Weights, units: int) -> Tensor:
     """b of every pre-activation, [pre-activations, units], in the loops' order."""
+    if not cell.apart:  # added before they are views: as views, both would get one gradient's memory between them
+        return (weights.input_bias_G + weights.recurrent_bias_G).reshape(-1, units)
     input_, recurrent = (b.reshape(-1, units) for b in (weights.input_bias_G, weights.recurrent_bias_G))
-    if not cell.apart:
-        return input_ + recurrent
     apart = [cell.gates.index(gate) for gate in cell.apart]
     both = [k for k in range(len(cell.gates)) if k not in apart]
     return torch.cat([input_[apart], input_[both] + recurrent[both], recurrent[apart]])

@@ -2,8 +2,8 @@
 
 No film is named. But the published archive lists the reviews of a film one after another, at most 30 of them, and
 this file keeps that order within each class: rare names are shared between neighbours often, less with the distance,
-and from 30 rows on no more than anywhere. Single films cannot be told apart (half of the reviews share no rare name with
-the next one); pieces of the file can:
+and from 30 rows on no more than anywhere. Single films cannot be told apart (half of the reviews share no rare name
+with the next one); pieces of the file can:
 
     cut      each class where the fewest rare names are shared across, once in 15 to 50 rows: mostly none are
     join     pieces of the two classes in which two reviews share five rare names or more

@@ -71,8 +71,7 @@ def _refuse_rows(frame: pd.DataFrame, place: Path) -> None:
     if bad.any():
         raise DataError(f"{int(bad.sum()):,} row(s) have no label or lack a field, the first is row "
                         f"{int(bad.argmax()) + 1} (counted without the header)", place=str(place),
-                        hint="every row needs a text and a "
-                        "label")
+                        hint="every row needs a text and a label")
     if frame.empty:
         raise DataError("holds a header and no rows", place=str(place))
 

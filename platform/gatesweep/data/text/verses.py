@@ -93,7 +93,7 @@ def _renumbered(rows: list[tuple[Verse, str, str]], path: Path, account: TextAcc
         if rows[at - 1][0] != (book, chapter, verse):
             continue
         before, after = (book, chapter, verse - 1), (book, chapter, verse + 1)
-        if before not in numbers:
+        if verse > 1 and before not in numbers:
             done[at - 1] = (before, name, rows[at - 1][2])
         elif after not in numbers:
             done[at] = (after, name, text)

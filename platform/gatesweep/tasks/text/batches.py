@@ -26,8 +26,7 @@ def pad(rows: Sequence[Ids], padding: int = 0) -> tuple[Tensor, Tensor]:
 
 
 class Buckets(Sampler[list[int]]):
-    """Batches of similar length, as lists of indices: the `sampler` of a loader with `batch_size=None`, whose dataset
-    makes a batch of such a list. (Of a `batch_sampler` Lightning tells the epoch to its own sampler alone.)
+    """Batches of similar length, as lists of indices: a loader's `batch_sampler`.
 
     Shuffled, the batches are a function of (seed, epoch) alone, so that a resumed training goes on exactly: windows of
     `pool` shuffled sequences are sorted by length, cut, and the batches shuffled again. In order, the batches go from
@@ -51,12 +50,11 @@ class Buckets(Sampler[list[int]]):
         self._made: tuple[int, list[list[int]]] | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch, of a loader's `sampler`."""
+        """Lightning calls this before each epoch."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Made when the first batch is asked for, not before: a resumed training takes an iterator, then says which
-        epoch it is."""
+        # A generator: a resumed training's first iterator is made before its epoch is set, and must not draw yet.
         yield from self._batches()[self.rank :: self.replicas]
 
     def __len__(self) -> int:

@@ -1,0 +1,1 @@
+"""Sequence classification: a text in, one of several labels out (sentiment)."""
