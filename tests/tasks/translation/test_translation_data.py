@@ -123,12 +123,14 @@ def test_gz_or_not_gives_the_same(parallel: Path, make_task: Make, tmp_path: Pat
         assert one.splits[split].references == other.splits[split].references
 
 
-def test_a_missing_test_file_is_said_and_val_stands_in(parallel: Path, make_task: Make) -> None:
+def test_a_missing_test_file_is_said_and_the_run_is_scored_on_val_alone(parallel: Path, make_task: Make) -> None:
     for language in ("de", "en"):
         (parallel / f"test.{language}").unlink()
     task = make_task(parallel)
-    assert task.prepared.splits["test"].references == task.prepared.splits["val"].references
-    assert any("val stands in" in line for line in task.describe())
+    assert task.splits == ("train", "val")
+    assert any("scored on val alone" in line for line in task.describe())
+    with pytest.raises(DataError, match="no files of 'test'"):
+        task.loader("test")
 
 
 def test_of_several_test_files_one_must_be_named(parallel: Path, make_task: Make, write_pairs: Make,

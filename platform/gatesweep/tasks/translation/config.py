@@ -31,7 +31,7 @@ class TranslationData(Section):
 
     test: str = "test"
     """Which of the folder's test files is `test`: a name without language, e.g. test_2016_flickr; `test` takes the
-    only one. Where there is none, val stands in, and the log says so."""
+    only one. Where there is none, the run is scored on val alone, and the log says so."""
 
     split_by: Literal["chapter", "book"] = "chapter"
     """What of verses stays together, in train, val or test. By chapter, each book is in all three; by book, val and

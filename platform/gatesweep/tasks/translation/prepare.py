@@ -23,7 +23,6 @@ from gatesweep.tasks.translation.subwords import UNKNOWN, Subwords
 if TYPE_CHECKING:
     from gatesweep.data.text.pairs import Pairs
 
-SPLITS = ("train", "val", "test")
 KEPT = 2
 Ids = NDArray[np.int64]
 _cache: OrderedDict[str, Prepared] = OrderedDict()
