@@ -159,7 +159,7 @@ def test_empty_and_overlong_pairs_are_left_out_of_training_counted_and_said(
 def test_an_overlong_source_is_cut_where_it_is_asked_and_its_reference_is_not(parallel: Path, make_task: Make,
                                                                               write_pairs: Make) -> None:
     write_pairs(parallel, "val", [("Hund und " * 20 + ".", "and dog " * 20 + ".")])
-    task = make_task(parallel, max_length=10)
+    task = make_task(parallel, max_source=10)
     val = task.prepared.splits["val"]
     assert len(val.source[0]) == 10
     assert len(val.target[0]) > 10
