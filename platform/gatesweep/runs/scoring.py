@@ -25,11 +25,13 @@ class Scored:
     metrics: dict[str, float]
     baseline: dict[str, Any]
     figures: dict[str, Figure]
+    fresh: frozenset[str]
+    """Metrics that no epoch has reported: those of the test split."""
 
     def log(self, store: Store, run_id: str, epoch: int) -> None:
         """Put test metrics, the baseline and the figures on a run."""
         now = int(time.time() * 1000)
-        points = [Point(name, value, now, epoch) for name, value in self.metrics.items() if name.startswith("test/")]
+        points = [Point(name, value, now, epoch) for name, value in self.metrics.items() if name in self.fresh]
         points += [Point(f"baseline/{name}", value, now, epoch) for name, value in self.baseline["metrics"].items()]
         tags = {"gatesweep.best_epoch": str(epoch), "gatesweep.baseline": self.baseline["name"]}
         store.log_batch(run_id, metrics=points, tags=tags)
@@ -45,14 +47,14 @@ class Scored:
 
 
 def score_best(task: Task, config: ExperimentConfig, checkpoint: Path, metrics: dict[str, float]) -> Scored:
-    """Load the best checkpoint and score it once on the test split, where there is one."""
+    """Load the best checkpoint and score it once on the test split; where there is none, on val again, of which a task
+    may report more than while it trains."""
     load_weights(task.module, checkpoint)
     trainer = config.trainer
     there = tuple(split for split in ("val", "test") if split in getattr(task, "splits", ("val", "test")))
-    tested = {}
-    if "test" in there:
-        tested = score(task, "test", precision=trainer.precision, accelerator=trainer.accelerator)
-    return Scored({**metrics, **tested}, baseline_of(task, there), task.figures(there[-1]))
+    tested = score(task, there[-1], precision=trainer.precision, accelerator=trainer.accelerator)
+    fresh = frozenset(tested) - frozenset(metrics)
+    return Scored({**metrics, **tested}, baseline_of(task, there), task.figures(there[-1]), fresh)
 
 
 def baseline_of(task: Task, splits: tuple[str, ...], path: Path | None = None) -> dict[str, Any]:

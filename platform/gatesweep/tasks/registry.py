@@ -39,6 +39,9 @@ class TaskEntry:
     metrics: tuple[str, ...]
     """Names without their split, as reported for `val` and `test`; `train` reports `loss` alone."""
 
+    late: tuple[str, ...] = ()
+    """Those of them that no epoch reports: they cost too much to be known before the training is over."""
+
     model: str = "gatesweep.models.config:ModelConfig"
     """The `Section` of its `model:` key, a kind of `ModelConfig`; its module imports nothing heavy."""
 
@@ -65,6 +68,7 @@ TASKS: dict[str, TaskEntry] = {
         config="gatesweep.tasks.translation.config:TranslationData",
         task="gatesweep.tasks.translation.task:Translation",
         metrics=("loss", "ppl", "bleu", "bleu_lc", "chrf", "beam_bleu", "beam_bleu_lc", "beam_chrf"),
+        late=("beam_bleu", "beam_bleu_lc", "beam_chrf"),
         model="gatesweep.tasks.translation.config:TranslationModel",
     ),
 }
@@ -141,8 +145,10 @@ def metric_names(task_name: str) -> set[str]:
 
 
 def epoch_metrics(task_name: str) -> set[str]:
-    """What a training reports every epoch: all but the test split, which is looked at once, at the end."""
-    return {name for name in metric_names(task_name) if not name.startswith("test/")}
+    """What a training reports every epoch: all but the test split, which is looked at once, at the end, and what is
+    known only then."""
+    late = {f"val/{name}" for name in TASKS[task_name].late} if task_name in TASKS else set()
+    return {name for name in metric_names(task_name) - late if not name.startswith("test/")}
 
 
 def _own(task_name: str) -> Any:

@@ -123,12 +123,14 @@ def test_gz_or_not_gives_the_same(parallel: Path, make_task: Make, tmp_path: Pat
         assert one.splits[split].references == other.splits[split].references
 
 
-def test_a_missing_test_file_is_said_and_val_stands_in(parallel: Path, make_task: Make) -> None:
+def test_a_missing_test_file_is_said_and_the_run_is_scored_on_val_alone(parallel: Path, make_task: Make) -> None:
     for language in ("de", "en"):
         (parallel / f"test.{language}").unlink()
     task = make_task(parallel)
-    assert task.prepared.splits["test"].references == task.prepared.splits["val"].references
-    assert any("val stands in" in line for line in task.describe())
+    assert task.splits == ("train", "val")
+    assert any("scored on val alone" in line for line in task.describe())
+    with pytest.raises(DataError, match="no files of 'test'"):
+        task.loader("test")
 
 
 def test_of_several_test_files_one_must_be_named(parallel: Path, make_task: Make, write_pairs: Make,
@@ -157,7 +159,7 @@ def test_empty_and_overlong_pairs_are_left_out_of_training_counted_and_said(
 def test_an_overlong_source_is_cut_where_it_is_asked_and_its_reference_is_not(parallel: Path, make_task: Make,
                                                                               write_pairs: Make) -> None:
     write_pairs(parallel, "val", [("Hund und " * 20 + ".", "and dog " * 20 + ".")])
-    task = make_task(parallel, max_length=10)
+    task = make_task(parallel, max_source=10)
     val = task.prepared.splits["val"]
     assert len(val.source[0]) == 10
     assert len(val.target[0]) > 10

@@ -12,8 +12,10 @@ import sacrebleu
 import torch
 from matplotlib.figure import Figure
 
+from gatesweep.errors import ConfigError
 from gatesweep.runs.build import prepare
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from
+from gatesweep.runs.scoring import score_best
 from gatesweep.tasks.registry import load_task, metric_names, model_section
 from gatesweep.tasks.translation.config import TranslationModel
 from gatesweep.tasks.translation.metrics import scores, signatures
@@ -64,6 +66,11 @@ def test_the_registry_tells_what_the_class_reports() -> None:
     assert model_section("translation") is task.model_section is TranslationModel
     assert metric_names("translation") == {"train/loss"} | {f"{split}/{name}" for split in ("val", "test")
                                                             for name in task.metrics}
+
+
+def test_a_score_that_no_epoch_reports_cannot_be_watched(parallel: Path) -> None:
+    with pytest.raises(ConfigError, match="reports no 'val/beam_bleu' while it trains"):
+        experiment_from({**config(parallel).as_dict(), "trainer": {"monitor": "val/beam_bleu"}}, place="test")
 
 
 @pytest.mark.parametrize("options", [
@@ -123,6 +130,18 @@ def test_while_it_trains_a_share_of_val_is_translated_by_greedy_search_alone(par
     table = task.predictions("val").iloc[3::4]
     expected = sacrebleu.corpus_bleu(table["greedy"].tolist(), [table["reference"].tolist()]).score
     assert reports[-1].metrics["val/bleu"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_without_test_files_the_chosen_checkpoint_is_scored_on_val_by_beam_search_too(parallel: Path,
+                                                                                      tmp_path: Path) -> None:
+    for language in ("de", "en"):
+        (parallel / f"test.{language}").unlink()
+    settings = config(parallel, epochs=1)
+    reports, task = train(settings, tmp_path)
+    scored = score_best(task, settings, reports[-1].checkpoint, reports[-1].metrics)
+    assert scored.fresh == {"val/beam_bleu", "val/beam_bleu_lc", "val/beam_chrf"} < set(scored.metrics)
+    assert scored.metrics["val/bleu"] == reports[-1].metrics["val/bleu"]
+    assert {name.partition("/")[0] for name in scored.baseline["metrics"]} == {"val"}
 
 
 def test_japanese_and_chinese_are_cut_by_characters_and_the_signature_says_so() -> None:

@@ -31,7 +31,7 @@ class TranslationData(Section):
 
     test: str = "test"
     """Which of the folder's test files is `test`: a name without language, e.g. test_2016_flickr; `test` takes the
-    only one. Where there is none, val stands in, and the log says so."""
+    only one. Where there is none, the run is scored on val alone, and the log says so."""
 
     split_by: Literal["chapter", "book"] = "chapter"
     """What of verses stays together, in train, val or test. By chapter, each book is in all three; by book, val and
@@ -60,8 +60,11 @@ class TranslationData(Section):
     """Whether both sides have one vocabulary, learnt from both."""
 
     max_length: Annotated[int, Field(ge=4)] = 100
-    """Symbols of a sentence at most. A longer training pair is left out; a longer source to be translated is cut; a
-    reference never is. How many is said."""
+    """Symbols of either side of a training pair at most. Longer pairs are left out, and how many is said."""
+
+    max_source: Annotated[int, Field(ge=4)] = 400
+    """Symbols of a source that is to be translated at most. The rest of a longer one is not read, and how many such
+    there are is said. References are never cut."""
 
     val_share: Share = 1.0
     """Share of the val sentences that are translated after each epoch; the loss is over all of them. After training,

@@ -23,7 +23,6 @@ from gatesweep.tasks.translation.subwords import UNKNOWN, Subwords
 if TYPE_CHECKING:
     from gatesweep.data.text.pairs import Pairs
 
-SPLITS = ("train", "val", "test")
 KEPT = 2
 Ids = NDArray[np.int64]
 _cache: OrderedDict[str, Prepared] = OrderedDict()
@@ -101,7 +100,7 @@ def read_as(line: str, data: TranslationData) -> str:
 
 def encode(pairs: Pairs, data: TranslationData, of_source: Subwords, of_target: Subwords, *, training: bool,
            split: str) -> Encoded:
-    """Numbers of both sides; overlong pairs are left out of a training, overlong sources cut where they are asked."""
+    """Numbers of both sides; overlong pairs are left out of a training, overlong sources cut in val and test."""
     source = of_source.encode([read_as(pair.source, data) for pair in pairs])
     target = of_target.encode([read_as(pair.target, data) for pair in pairs])
     most, strange = data.max_length, sum(int((ids == UNKNOWN).sum()) for ids in source)
@@ -112,6 +111,7 @@ def encode(pairs: Pairs, data: TranslationData, of_source: Subwords, of_target: 
             notes.append(f"{split}: {len(pairs) - len(kept):,} pairs of over {most} symbols on a side left out")
         return Encoded(chosen(pairs, kept), tuple(source[i] for i in kept), tuple(target[i] for i in kept),
                        tuple(notes))  # fmt: skip
+    most = data.max_source
     cut = sum(len(ids) > most for ids in source)
     if cut:
         notes.append(f"{split}: {cut:,} sources of over {most} symbols are cut")

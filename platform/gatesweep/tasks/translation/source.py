@@ -28,7 +28,7 @@ def open_data(data: TranslationData, say: Callable[[str], None]) -> Dataset:
 
 
 def read(dataset: Dataset, data: TranslationData) -> tuple[dict[str, Pairs], list[str]]:
-    """Train, val and test of the training's own data, and lines for the log.
+    """Train, val and, where there is one, test of the training's own data; and lines for the log.
 
     Raises:
         DataError: a file that is missing or cannot be paired.
@@ -41,10 +41,12 @@ def read(dataset: Dataset, data: TranslationData) -> tuple[dict[str, Pairs], lis
         if split not in files:
             raise DataError(f"no {split} files", place=str(dataset.path),
                             hint=f"{split}.{data.languages[0]} and {split}.{data.languages[1]}, .gz or not")
-    test, note = _test_of(files, data, str(dataset.path))
-    chosen = {"train": files["train"], "val": files["val"], "test": test}
-    said = [line for name in ("train", "val") for line in files[name].account.lines()]
-    return chosen, [*said, *(test.account.lines() if test is not files["val"] else []), note]
+    parts = {"train": files["train"], "val": files["val"]}
+    test = _test_of(files, data, str(dataset.path))
+    if test is not None:
+        parts["test"] = files[test]
+    note = "there are no test files: the run is scored on val alone" if test is None else f"test: the files {test}"
+    return parts, [*(line for part in parts.values() for line in part.account.lines()), note]
 
 
 def read_folder(folder: Path, data: TranslationData, *, name: str | None = None) -> dict[str, Pairs]:
@@ -103,13 +105,12 @@ def _shared_out(verses: Pairs, by: str) -> dict[str, Pairs]:
             for split in ("train", "val", "test")}  # fmt: skip
 
 
-def _test_of(files: Mapping[str, Pairs], data: TranslationData, place: str) -> tuple[Pairs, str]:
+def _test_of(files: Mapping[str, Pairs], data: TranslationData, place: str) -> str | None:
+    """The name of the test files, before the language."""
     tests = sorted(name for name in files if name.startswith("test"))
     if data.test in files:
-        return files[data.test], f"test: the files {data.test}"
-    if data.test == "test" and not tests:
-        return files["val"], "test: there are no test files; val stands in, so that test/… are numbers of val"
-    if data.test == "test" and len(tests) == 1:
-        return files[tests[0]], f"test: the files {tests[0]}"
+        return data.test
+    if data.test == "test" and len(tests) <= 1:
+        return tests[0] if tests else None
     raise DataError(f"which test files? there are {', '.join(tests) or 'none'}", place=place,
                     hint="name one as data.test")

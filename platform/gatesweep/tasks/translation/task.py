@@ -17,7 +17,7 @@ from gatesweep.tasks.translation.config import TranslationData, TranslationModel
 from gatesweep.tasks.translation.loaders import EVAL_BATCH, PairBatch, PairsModule, in_order
 from gatesweep.tasks.translation.metrics import signatures
 from gatesweep.tasks.translation.module import TranslationModule, build_network
-from gatesweep.tasks.translation.prepare import SPLITS, Encoded, Prepared, encode, kept, prepare
+from gatesweep.tasks.translation.prepare import Encoded, Prepared, encode, kept, prepare
 from gatesweep.tasks.translation.source import joined, open_data, read, read_folder
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Translation:
             return prepare(pairs, data, place=dataset.name, notes=tuple(notes))
 
         self.prepared = kept(data, dataset.md5, load)
+        self.splits = tuple(self.prepared.splits)
         self.data_module = PairsModule(self.prepared, batch_size=batch_size, seed=seed)
         symbols = self.prepared.of_source, self.prepared.of_target
         self.module = TranslationModule(build_network(model, *symbols, seed), data, model, *symbols)
@@ -116,14 +117,14 @@ class Translation:
 
     def _encoded(self, split: str, path: Path | None) -> Encoded:
         """The training's own data, or another folder's, in the module's symbols."""
-        if path is None and split != "all":
+        if path is None and split in self.splits:
             return self.prepared.splits[split]
         if path is None:
-            parts = {name: self.prepared.splits[name].pairs for name in SPLITS}
+            place, parts = self.datasets[0].path, {name: part.pairs for name, part in self.prepared.splits.items()}
         else:
-            parts = dict(read_folder(Path(path), self.data))
-            if split != "all" and split not in parts:
-                raise DataError(f"no files of '{split}'", place=str(path), hint=f"there are: {', '.join(parts)}")
+            place, parts = Path(path), dict(read_folder(Path(path), self.data))
+        if split != "all" and split not in parts:
+            raise DataError(f"no files of '{split}'", place=str(place), hint=f"there are: {', '.join(parts)}")
         pairs = joined(list(parts.values())) if split == "all" else parts[split]
         return encode(pairs, self.data, *self.module.subwords, training=False, split=split)
 
