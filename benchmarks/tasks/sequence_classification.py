@@ -21,7 +21,7 @@ LANGUAGE_MODEL = [
     "data.name=none", "data.tokens=split", "data.fraction=1.0", "data.max_vocabulary=10000", "data.bptt=64",
     "model.cell=vanilla", "model.hidden_size=256", "model.layers=1", "model.embedding_size=128", "model.tied=true",
     "model.output_dropout=0.2", "model.input_dropout=0.1", "optimizer.name=adamw", "optimizer.lr=3e-3",
-    "trainer.max_epochs=2", "trainer.batch_size=32", "trainer.threads=2",
+    "trainer.max_epochs=2", "trainer.batch_size=32",
 ]  # fmt: skip
 """Over language_modeling.yaml: the sizes of sentiment_finetuned.yaml, and two passes over the texts."""
 
@@ -46,15 +46,15 @@ CASES = {
 }  # fmt: skip
 
 
-def finetuned(case: Case, seed: int, name: str) -> Row:
+def finetuned(case: Case, seed: int, name: str, threads: int) -> Row:
     """Pre-train on the training texts, then fine-tune; the row's times are of both."""
     with tempfile.TemporaryDirectory() as folder:
         text = write_text(CONFIGS / case.experiment, Path(folder) / "text")
         home = str(Path(folder) / "home")
         first = train("pretraining", CONFIGS / "language_modeling.yaml", seed=seed, home=home,
-                      overrides=[*LANGUAGE_MODEL, f"data.path={text}"])  # fmt: skip
+                      overrides=[*LANGUAGE_MODEL, f"data.path={text}", f"trainer.threads={threads}"])  # fmt: skip
         row = train(name, CONFIGS / case.experiment, seed=seed, about=case.about, home=home,
-                    overrides=[*case.overrides, f"init_from.run={first['run_id']}"])  # fmt: skip
+                    overrides=[f"init_from.run={first['run_id']}", f"trainer.threads={threads}"])  # fmt: skip
     row["pretraining"] = {key: first[key] for key in ("metrics", "wall_s", "cpu_s", "epochs", "overrides")}
     return {**row, "wall_s": row["wall_s"] + first["wall_s"], "cpu_s": row["cpu_s"] + first["cpu_s"]}
 
@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="keep finished rows and go on after them")
     parser.add_argument("--only", choices=CASES, help="one case alone")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2, help="1 where the machine is shared: rows say how many")
     arguments = parser.parse_args()
     rows = Rows(RESULTS / "sequence_classification.json", resume=arguments.resume)
     for seed in range(1, arguments.seeds + 1):
@@ -88,8 +89,9 @@ def main() -> None:
             if (arguments.only not in (None, key)) or rows.has(name, seed):
                 continue
             print(f"{name}, seed {seed}", flush=True)
-            row = finetuned(case, seed, name) if key == "finetuned" else train(
-                name, CONFIGS / case.experiment, seed=seed, about=case.about, overrides=case.overrides)  # fmt: skip
+            overrides = [*case.overrides, f"trainer.threads={arguments.threads}"]
+            row = finetuned(case, seed, name, arguments.threads) if key == "finetuned" else train(
+                name, CONFIGS / case.experiment, seed=seed, about=case.about, overrides=overrides)  # fmt: skip
             rows.add(row | {"show": ["test/accuracy", "test/auroc"]})
             print(rows.rows[-1]["metrics"], flush=True)
 
