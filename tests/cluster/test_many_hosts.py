@@ -98,6 +98,7 @@ def test_a_worker_host_that_dies_costs_no_trial_and_its_trials_go_on_elsewhere(w
     assert not any(record["final"] for record in lost)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_resumed_by_one_command_and_nothing_is_told_twice(whole: Bed, planted: str):
     sweep = _submitted(whole, 4, "driver")
     assert whole.cluster.head.kill_processes("jobs/sweep.py") > 0

@@ -21,12 +21,14 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 def terminal(tmp_path: Path, own_home: Path) -> Terminal:
     folder = tmp_path / "project"
     folder.mkdir()
-    return Terminal(write_project(folder, EXPERIMENT, SWEEP, local="kind: local\n"), own_home)
+    experiment = EXPERIMENT.format(hold=tmp_path / "hold")
+    return Terminal(write_project(folder, experiment, SWEEP, local="kind: local\n"), own_home)
 
 
 def test_a_background_sweep_survives_a_stop_and_a_kill_and_ends_with_every_trial_once(
-    terminal: Terminal, own_home: Path
+    terminal: Terminal, own_home: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "hold").touch()
     terminal("submit", "sweep.yaml", "--cluster", "local.yaml", "--id", "toy")
     terminal.until("toy", lambda told: told["running"] and told["best"])
     terminal("stop", "toy", "--now")
@@ -42,6 +44,7 @@ def test_a_background_sweep_survives_a_stop_and_a_kill_and_ends_with_every_trial
     terminal.until("toy", lambda told: told["state"] == "interrupted")
     assert sent.newest.seen > 0
 
+    (tmp_path / "hold").unlink()
     assert json.loads(terminal("resume", "toy", "--json"))["job_id"] == "toy-a3"
     assert terminal("status", "toy", "--watch").splitlines()[-1].startswith("toy: done, 3/3 trials over (3 completed)")
     answer = json.loads(terminal("logs", "toy").splitlines()[-1])

@@ -12,17 +12,20 @@ from typing import Any
 
 import pytest
 from command_line import Terminal, write_project
+from object_store import ObjectStore, serve
 from ray_heads import RayHead, ray_head
+from ray_hosts import SECRETS
 
 from gatesweep.errors import ClusterError
 from gatesweep.launch.config import cluster_from
+from gatesweep.launch.followed import find, surroundings
 from gatesweep.launch.jobs import RayJobs
 from gatesweep.launch.submitted import Attempt
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
 FILE_SECRET, ENV_SECRET = "hunter2-of-a-file-71c5", "hunter2-of-a-variable-93e1"
-EXPERIMENT = "task: toy_task:ToyTask\ndata: {examples: 32, pause_s: 3}\ntrainer: {max_epochs: 4}\n"
+EXPERIMENT = "task: toy_task:ToyTask\ndata: {{examples: 32, hold: {hold}}}\ntrainer: {{max_epochs: 4}}\n"
 SWEEP = """
 experiment: {file: exp.yaml}
 objective: {metric: val/mae}
@@ -36,6 +39,13 @@ budget: {trials: 3, concurrent: 1}
 def head() -> Iterator[RayHead]:
     with ray_head(THEIR_VARIABLE=ENV_SECRET) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An S3 store that no test's own environment knows the keys of."""
+    with serve(tmp_path_factory.mktemp("objects")) as store:
+        yield store
 
 
 @pytest.fixture
@@ -59,15 +69,32 @@ def cluster(head: RayHead, tmp_path: Path, root: Path) -> dict[str, Any]:
 def terminal(tmp_path: Path, own_home: Path, cluster: dict[str, Any]) -> Terminal:
     folder = tmp_path / "project"
     folder.mkdir()
-    write_project(folder, EXPERIMENT, SWEEP)
+    write_project(folder, EXPERIMENT.format(hold=tmp_path / "hold"), SWEEP)
     (tmp_path / "lab.yaml").write_text(json.dumps(cluster))
     return Terminal(folder, own_home)
 
 
+@pytest.fixture
+def on_s3(terminal: Terminal, cluster: dict[str, Any], objects: ObjectStore, tmp_path: Path) -> ObjectStore:
+    """The cluster's file names a storage on S3 and the keys as secrets by reference; no process was given them."""
+    plain, secrets = dict(cluster["environment"]), dict(cluster["secrets"])
+    for name, value in objects.environment.items():
+        if name in SECRETS:
+            (tmp_path / name.lower()).write_text(value)
+            secrets[name] = {"file": str(tmp_path / name.lower())}
+        else:
+            plain[name] = value
+    storage = f"s3://{objects.bucket}/kept"
+    changed = {**cluster, "storage": storage, "environment": plain, "secrets": secrets}
+    (tmp_path / "lab.yaml").write_text(json.dumps(changed))
+    return objects
+
+
 def test_a_sweep_is_submitted_stopped_and_resumed_by_its_id_and_no_secret_is_told_anywhere(
-    head: RayHead, terminal: Terminal, tmp_path: Path, own_home: Path
+    head: RayHead, terminal: Terminal, on_s3: ObjectStore, tmp_path: Path, own_home: Path
 ) -> None:
-    seen = set()
+    seen, hold = set(), tmp_path / "hold"
+    hold.touch()
     answer = json.loads(terminal("submit", "sweep.yaml", "--cluster", "../lab.yaml", "--id", "toy", "--json"))
     assert {key: answer[key] for key in ("job_id", "sweep_id", "cluster")} == {
         "job_id": "toy-a1", "sweep_id": "toy", "cluster": "one-node"}  # fmt: skip
@@ -77,6 +104,7 @@ def test_a_sweep_is_submitted_stopped_and_resumed_by_its_id_and_no_secret_is_tol
     terminal("resume", "toy", code=2)  # an attempt is alive
     assert "toy-a1 is running" in terminal.said
     terminal("stop", "toy")
+    hold.unlink()
     told = terminal.until("toy", lambda told: told["state"] == "stopped" and told["job"]["state"] != "running")
     assert told["trials"]["stopped"] == 1
     assert told["reason"]
@@ -92,18 +120,32 @@ def test_a_sweep_is_submitted_stopped_and_resumed_by_its_id_and_no_secret_is_tol
 
     jobs = _asked(head, "/api/jobs/")
     texts = {"what was said": terminal.said, "command lines": "\n".join(seen), "jobs": jobs}
-    found = [name for name, text in texts.items() if _tells(text.encode(), head)]
-    folders = (head.folder / "r", own_home, tmp_path / "shared", tmp_path / "node", terminal.folder)
+    planted = (FILE_SECRET, ENV_SECRET, head.token, on_s3.secret)
+    found = [name for name, text in texts.items() if _tells(text.encode(), planted)]
+    # the package lies unpacked in the head's folder
+    folders = (head.folder / "r", own_home, tmp_path / "node", terminal.folder)
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    found += [str(path) for path in [*files, tmp_path / "mlflow.db"] if _tells(path.read_bytes(), head)]
+    found += [str(path) for path in [*files, tmp_path / "mlflow.db"] if _tells(path.read_bytes(), planted)]
+    kept = _objects(own_home)
+    found += [name for name, content in kept.items() if _tells(content, planted)]
     assert found == []
     assert len(files) > 200
+    assert {"log.jsonl", "lock.json", "lease.json"} <= kept.keys()
+    assert any(name.startswith("logs/t0002/") for name in kept)
+    assert any(path.name == "sweep.yaml" and path.parent.name == ".submission" for path in files)
     assert "toy-a1" in jobs
     assert any("jobs/sweep.py .submission/sweep.yaml --id toy" in line for line in seen)
 
 
-def _tells(content: bytes, head: RayHead) -> bool:
-    return any(secret.encode() in content for secret in (FILE_SECRET, ENV_SECRET, head.token))
+def _tells(content: bytes, planted: tuple[str, ...]) -> bool:
+    return any(secret.encode() in content for secret in planted)
+
+
+def _objects(home: Path) -> dict[str, bytes]:
+    """All that the sweep has in its storage."""
+    followed = find("toy", home)
+    with surroundings(followed.cluster):
+        return {name: followed.place.read(name) for name in followed.place.names()}
 
 
 def _command_lines() -> set[str]:

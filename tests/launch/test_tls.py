@@ -20,6 +20,7 @@ from gatesweep.errors import ClusterError, ConfigError, ResourceError
 from gatesweep.launch.config import cluster_from
 from gatesweep.launch.jobs import RayJobs
 from gatesweep.launch.submitted import Attempt
+from gatesweep.sweep import handshake
 from gatesweep.sweep.handshake import agree_on_tls
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -57,6 +58,10 @@ def test_a_head_that_speaks_no_tls_is_told_from_one_that_does(
             agree_on_tls(address)
         monkeypatch.delenv("RAY_USE_TLS")
         agree_on_tls(address)
+    monkeypatch.setattr(handshake, "LOOK_S", 0.2)
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        agree_on_tls(f"127.0.0.1:{busy.getsockname()[1]}")  # it says nothing, so neither do we
     agree_on_tls(address)  # nobody is there: Ray says so itself
     agree_on_tls("auto")
 

@@ -1,6 +1,7 @@
 """A task of a user's own, for tests: a line fitted by gradient descent, an epoch in milliseconds.
 
-`data.trouble` makes it misbehave the way real trainings do; `data.pause_s` makes an epoch last.
+`data.trouble` makes it misbehave the way real trainings do; `data.pause_s` makes an epoch last, and `data.hold` as long
+as a test wants.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ class ToyData(Section):
     pause_s: float = 0.0
     """Seconds that every epoch waits."""
 
+    hold: str = ""
+    """A file: while it is there, no attempt gets beyond its trial's first epoch."""
+
     trouble: str = "none"
     """none, nan (above lr .5), raise (in epoch 2 of every attempt); die (the process), hang or memory (it has none):
-    once, in epoch 2."""
+    once each, in epoch 2."""
 
     marks: str = ""
-    """A folder where `die` remembers that it has died."""
+    """A folder that remembers what has happened once."""
 
 
 class ToyModule(TaskModule):
@@ -62,9 +66,10 @@ class ToyModule(TaskModule):
             raise ValueError("the user's own mistake")
         if self.config.trouble not in ("die", "hang", "memory"):
             return
-        if list(Path(self.config.marks).glob(f"{os.getppid()}-*")):
+        kind = f"{self.config.trouble}-{os.getppid()}"
+        if list(Path(self.config.marks).glob(f"{kind}-*")):
             return
-        (Path(self.config.marks) / f"{os.getppid()}-{os.getpid()}").touch()
+        (Path(self.config.marks) / f"{kind}-{os.getpid()}").touch()
         if self.config.trouble == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         elif self.config.trouble == "memory":
@@ -73,6 +78,8 @@ class ToyModule(TaskModule):
 
     def on_train_epoch_start(self) -> None:
         time.sleep(self.config.pause_s)
+        while self.current_epoch > 0 and self.config.hold and os.path.exists(self.config.hold):
+            time.sleep(0.1)
 
     def validation_step(self, batch: Any, index: int) -> None:
         error = self.net(batch[0]) - batch[1]

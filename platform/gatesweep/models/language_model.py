@@ -75,11 +75,11 @@ class LanguageNetwork(nn.Module):
         parts = _parts(config, apart=last_size is not None or hidden_dropout > 0, last_size=last_size)
         size = embedding_size or parts[-1].hidden_size
         self.embedding = nn.Embedding(vocabulary, size)
-        encoders, width = [], size
+        self.encoders, width = nn.ModuleList(), size
         for part in parts:
-            encoders.append(build_encoder(part, width, causal=True))
-            width = encoders[-1].output_size
-        self.encoders = nn.ModuleList(encoders)
+            encoder = build_encoder(part, width, causal=True)
+            self.encoders.append(encoder)
+            width = encoder.output_size
         self.map = nn.Linear(width, size, bias=False) if tied and width != size else nn.Identity()
         self.decoder = nn.Linear(size if tied else width, vocabulary)
         self.embedding_dropout = embedding_dropout

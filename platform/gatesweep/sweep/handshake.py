@@ -31,7 +31,7 @@ def agree_on_tls(address: str) -> None:
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_S) as connection:
             told = _shake(connection, context, host)
-    except OSError:  # no connection: Ray says so itself
+    except OSError:  # no connection, or a head that is too busy to answer: Ray's to say
         return
     theirs = told is None or "ALERT" in told or "CERTIFICATE" in told
     if ours and told is not None:
@@ -46,7 +46,11 @@ def agree_on_tls(address: str) -> None:
 
 
 def _shake(connection: socket.socket, context: ssl.SSLContext, host: str) -> str | None:
-    """Why there is no TLS between the two; none where there is."""
+    """Why there is no TLS between the two; none where there is.
+
+    Raises:
+        TimeoutError: the head is silent.
+    """
     try:
         with context.wrap_socket(connection, server_hostname=host) as spoken, contextlib.suppress(TimeoutError):
             spoken.settimeout(1.0)
@@ -54,7 +58,9 @@ def _shake(connection: socket.socket, context: ssl.SSLContext, host: str) -> str
         return None
     except ssl.SSLError as error:
         return str(error.reason or error)
-    except OSError as error:  # closed in the middle of it, or silent
+    except TimeoutError:
+        raise
+    except OSError as error:  # closed in the middle of it
         return type(error).__name__
 
 

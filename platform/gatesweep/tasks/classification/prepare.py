@@ -104,11 +104,11 @@ def prepare(
     label_N: dict[str, Ids] = {split: _numbers(part, number) for split, part in parts.items()}
     chosen = part_of(label_N["train"], data.fraction, data.split_seed)
     parts["train"], label_N["train"] = parts["train"].iloc[chosen], label_N["train"][chosen]
-    distinct = 0
+    rows, distinct = {}, 0
     if reader is None:
-        reader, distinct = Words.fit(parts["train"]["text"], lower=data.lower, min_count=data.min_count,
-                                     max_size=data.max_vocabulary)  # fmt: skip
-    sides = {split: Texts(list(part["text"]), reader.read(part["text"]), label_N[split])
+        reader, rows["train"], distinct = Words.fit(parts["train"]["text"], lower=data.lower, min_count=data.min_count,
+                                                    max_size=data.max_vocabulary)  # fmt: skip
+    sides = {split: Texts(list(part["text"]), rows.get(split) or reader.read(part["text"]), label_N[split])
              for split, part in parts.items()}  # fmt: skip
     made = Prepared(data, reader, labels, sides, place, dropped, distinct)
     for split in SPLITS:

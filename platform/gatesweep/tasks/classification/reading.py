@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from sys import intern
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +38,17 @@ class Words:
         self.vocabulary, self.lower = vocabulary, lower
 
     @classmethod
-    def fit(cls, texts: Iterable[str], *, lower: bool, min_count: int, max_size: int) -> tuple[Words, int]:
-        """The most frequent words of these texts; and how many different ones there are."""
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(map(intern, word_tokens(text, lower=lower)))
-        made = Vocabulary.build(counts, specials=(PADDING, UNKNOWN), min_count=min_count, max_size=max_size)
-        return cls(made, lower=lower), len(counts)
+    def fit(cls, texts: Iterable[str], *, lower: bool, min_count: int, max_size: int) -> Fitted:
+        """The most frequent words of these texts, which are read on the way."""
+        place: dict[str, int] = {}
+        drafts = [np.fromiter((place.setdefault(word, len(place)) for word in word_tokens(text, lower=lower)), np.int64)
+                  for text in texts]  # fmt: skip
+        count_W = np.bincount(np.concatenate([np.empty(0, np.int64), *drafts]), minlength=len(place))
+        made = Vocabulary.build(dict(zip(place, count_W.tolist(), strict=True)), specials=(PADDING, UNKNOWN),
+                                min_count=min_count, max_size=max_size)  # fmt: skip
+        number_W = made.encode(place)
+        return Fitted(cls(made, lower=lower), [number_W[draft] if len(draft) else made.encode([UNKNOWN])
+                                               for draft in drafts], len(place))  # fmt: skip
 
     @classmethod
     def of_file(cls, path: Path, *, lower: bool) -> Words:
@@ -63,6 +65,15 @@ class Words:
 
     def read(self, texts: Iterable[str]) -> list[Ids]:
         return [self.vocabulary.encode(word_tokens(text, lower=self.lower) or [UNKNOWN]) for text in texts]
+
+
+class Fitted(NamedTuple):
+    """What `Words.fit` made of texts."""
+
+    reader: Words
+    rows: list[Ids]
+    distinct: int
+    """Different words."""
 
 
 def _of_checkpoint(path: Path) -> Sequence[str]:
