@@ -229,7 +229,8 @@ def test_figures_are_drawn_with_labels(parallel: Path, make_task: Make, tmp_path
 @pytest.mark.parametrize("options", [{}, {"input_feeding": True, "attention": "bahdanau"}, {"teacher_forcing": 0.5}])
 def test_it_trains_and_translates_in_other_precisions(parallel: Path, options: dict[str, Any], precision: str) -> None:
     raw = config(parallel, epochs=1, model=options).as_dict()
-    task, recipe = prepare(experiment_from({**raw, "trainer": {**raw["trainer"], "precision": precision}}, place="test"))
+    trainer = {**raw["trainer"], "precision": precision}
+    task, recipe = prepare(experiment_from({**raw, "trainer": trainer}, place="test"))
     assert 0 < prove(task, recipe)["val/loss"] < 10
     assert set(score(task, "val", precision=precision)) == {f"val/{name}" for name in task.metrics}
 
