@@ -171,6 +171,19 @@ def test_autocast_trains_every_cell(cell: str) -> None:
 
 
 @each_cell
+def test_a_state_that_autocast_made_narrower_is_read_as_the_number_it_is(cell: str) -> None:
+    torch.manual_seed(0)
+    layer, x = Recurrent(cell, input_size=3, hidden_size=4), torch.randn(5, 2, 3)
+    _, last = layer(x)
+    narrow = last.bfloat16() if isinstance(last, Tensor) else tuple(s.bfloat16() for s in last)
+    wide = narrow.float() if isinstance(narrow, Tensor) else tuple(s.float() for s in narrow)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, _ = layer(x, narrow)
+        expected, _ = layer(x, wide)
+    assert torch.equal(output, expected)
+
+
+@each_cell
 def test_nothing_is_kept_for_backward_where_no_gradient_is_wanted(cell: str) -> None:
     layer = Recurrent(cell, input_size=3, hidden_size=4)
     with torch.inference_mode():
@@ -213,6 +226,8 @@ def test_lengths_that_do_not_fit_are_refused(lengths, message: str) -> None:
     ("gru", (torch.zeros(1, 2, 4),) * 2, "2 tensors, this cell carries 1: h"),
     ("peephole", (torch.zeros(1, 2, 4), torch.zeros(1, 2, 5)), r"initial c is \[1, 2, 5\], expected \[1, 2, 4\]"),
     ("rnn", torch.zeros(2, 4), r"initial h is \[2, 4\]"),
+    ("gru", torch.zeros(1, 2, 4).bfloat16(), "initial h is torch.bfloat16, the layer's weights are torch.float32"),
+    ("vanilla", (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4).double()), "initial c is torch.float64"),
 ])  # fmt: skip
 def test_states_that_do_not_fit_are_refused(cell: str, state, message: str) -> None:
     with pytest.raises(ShapeError, match=message):

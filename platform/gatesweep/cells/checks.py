@@ -28,13 +28,12 @@ def check_input(x_TBD: Tensor, input_size: int, dtype: torch.dtype) -> None:
                          hint="a batch-first tensor needs batch_first=True" if input_size in (T, B) else None)
     if T == 0 or B == 0:
         raise ShapeError(f"an empty sequence: {T} time steps, {B} in the batch; each must be at least 1")
-    autocast = torch.is_autocast_enabled(x_TBD.device.type)
-    if x_TBD.dtype != dtype and not (autocast and x_TBD.is_floating_point()):
-        raise ShapeError(f"the input is {x_TBD.dtype}, the layer's weights are {dtype}", hint=f"x.to({dtype})")
+    _check_dtype(x_TBD, dtype, "the input")
 
 
-def check_state(state: Sequence[Tensor], sizes: Mapping[str, tuple[int, int, int]]) -> None:
-    """Refuse an initial state that is not one [layers * directions, B, H] tensor for each of the cell's states.
+def check_state(state: Sequence[Tensor], sizes: Mapping[str, tuple[int, int, int]], dtype: torch.dtype) -> None:
+    """Refuse an initial state that is not one [layers * directions, B, H] tensor for each of the cell's states, or has
+    another dtype than the weights. (Native loops read memory as what the weights are.)
 
     Args:
         sizes: what each should be, by the states' names; H is the projection's size where h is projected.
@@ -48,6 +47,7 @@ def check_state(state: Sequence[Tensor], sizes: Mapping[str, tuple[int, int, int
         if tuple(tensor.shape) != size_NBH:
             raise ShapeError(f"initial {name} is {_size(tensor)}, expected {list(size_NBH)} "
                              "(layers * directions, batch, hidden units)")
+        _check_dtype(tensor, dtype, f"initial {name}")
 
 
 def check_lengths(lengths: Tensor | Sequence[int], T: int, B: int, device: torch.device) -> Tensor:
@@ -65,6 +65,12 @@ def check_lengths(lengths: Tensor | Sequence[int], T: int, B: int, device: torch
         raise ShapeError(f"lengths run from {shortest} to {longest}; the batch holds 1 to {T} steps",
                          hint="leave sequences without a step out of the batch" if shortest < 1 else None)
     return lengths_B.to(device=device, dtype=torch.int64)
+
+
+def _check_dtype(tensor: Tensor, dtype: torch.dtype, what: str) -> None:
+    autocast = torch.is_autocast_enabled(tensor.device.type)
+    if tensor.dtype != dtype and not (autocast and tensor.is_floating_point()):
+        raise ShapeError(f"{what} is {tensor.dtype}, the layer's weights are {dtype}", hint=f"x.to({dtype})")
 
 
 def _size(tensor: Tensor) -> list[int]:

@@ -118,10 +118,10 @@ class Parameters(Stacked):
     def _initial(self, given: Tensor | State | None, B: int, layout: Layout) -> State:
         """States before the first step. With learned ones, the others start at 0, or the learned would not count."""
         sizes, state = self._sizes(B), layout.given(given)
-        if state is not None:
-            check_state(state, sizes)
-            return state
         like, learned = self.get_parameter("weight_ih_l0"), self._learned()
+        if state is not None:
+            check_state(state, sizes, like.dtype)
+            return tuple(s.to(like.dtype) for s in state)  # autocast may have made it narrower
         return tuple(
             self.get_parameter(f"initial_{name}").unsqueeze(1).expand(size)
             if name in learned else like.new_full(size, self.cell.initial.get(name, 0.0))

@@ -225,6 +225,22 @@ def test_figures_are_drawn_with_labels(parallel: Path, make_task: Make, tmp_path
     assert task.module.training, "the module is left as it was"
 
 
+@pytest.mark.parametrize("precision", ["bf16", "64"])
+@pytest.mark.parametrize("options", [{}, {"input_feeding": True, "attention": "bahdanau"}, {"teacher_forcing": 0.5}])
+def test_it_trains_and_translates_in_other_precisions(parallel: Path, options: dict[str, Any], precision: str) -> None:
+    raw = config(parallel, epochs=1, model=options).as_dict()
+    trainer = {**raw["trainer"], "precision": precision}
+    task, recipe = prepare(experiment_from({**raw, "trainer": trainer}, place="test"))
+    assert 0 < prove(task, recipe)["val/loss"] < 10
+    assert set(score(task, "val", precision=precision)) == {f"val/{name}" for name in task.metrics}
+
+
+@pytest.mark.parametrize("family", ["attention", "transformer", "tcn", "xlstm", "memory"])
+def test_every_family_encodes_for_it(parallel: Path, family: str) -> None:
+    task, recipe = prepare(config(parallel, epochs=1, model={"family": family, "hidden_size": 16}))
+    assert {"train/loss", "val/loss", "val/bleu"} <= set(prove(task, recipe))
+
+
 @pytest.mark.parametrize("cell", ["gru", "slstm", "mlstm"])
 def test_every_kind_of_cell_trains_and_reports_all_metrics(parallel: Path, cell: str) -> None:
     task, recipe = prepare(config(parallel, epochs=1, model={"cell": cell}))
