@@ -48,10 +48,11 @@ def folder(tmp_path: Path, own_home: Path, monkeypatch) -> Path:
 
 def test_the_token_of_a_cluster_of_its_own_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else what this process joins or submits to next would be spoken to with the wrong one."""
-    for name in cluster.TOKENS:
+    names = (cluster.MODE, *cluster.TOKENS)
+    for name in names:
         monkeypatch.delenv(name, raising=False)
     assert cluster.can_start() == ray.__version__
-    assert not any(name in os.environ for name in cluster.TOKENS)
+    assert not any(name in os.environ for name in names)
 
 
 def _ray_processes(home: Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from gatesweep.launch.config import cluster_from
 from gatesweep.launch.followed import find, surroundings
 from gatesweep.launch.jobs import RayJobs
 from gatesweep.launch.submitted import Attempt
+from gatesweep.sweep.control import pending
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
@@ -104,6 +106,7 @@ def test_a_sweep_is_submitted_stopped_and_resumed_by_its_id_and_no_secret_is_tol
     terminal("resume", "toy", code=2)  # an attempt is alive
     assert "toy-a1 is running" in terminal.said
     terminal("stop", "toy")
+    _wait_until_heard(own_home)
     hold.unlink()
     told = terminal.until("toy", lambda told: told["state"] == "stopped" and told["job"]["state"] != "running")
     assert told["trials"]["stopped"] == 1
@@ -146,6 +149,15 @@ def _objects(home: Path) -> dict[str, bytes]:
     followed = find("toy", home)
     with surroundings(followed.cluster):
         return {name: followed.place.read(name) for name in followed.place.names()}
+
+
+def _wait_until_heard(home: Path) -> None:
+    """The driver deletes a request once it has heard it."""
+    followed, deadline_s = find("toy", home), time.monotonic() + 60
+    with surroundings(followed.cluster):
+        while pending(followed.place):
+            assert time.monotonic() < deadline_s, "nobody heard the request"
+            time.sleep(0.2)
 
 
 def _command_lines() -> set[str]:

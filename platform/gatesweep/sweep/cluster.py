@@ -26,14 +26,14 @@ import psutil
 from gatesweep.errors import ResourceError
 from gatesweep.sweep.handshake import agree_on_tls
 
-TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+MODE, TOKENS = "RAY_AUTH_MODE", ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _OWN_TOKEN = secrets.token_hex(32)
 """Of every cluster that this process starts."""
 JOIN_S = 60.0
 """How long a cluster may take until it has a node that is large enough for a trial."""
 
 ENVIRONMENT = {
-    "RAY_AUTH_MODE": "token",
+    MODE: "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshots are of no use to us
@@ -97,10 +97,11 @@ def local(cpus: int, pending: int = 1, *, warm: bool = False) -> Iterator[Path]:
         pending: trials that may wait for their process at once.
         warm: the workers import what a trial needs as soon as they start, while the driver is busy with its checks.
     """
+    ours = [MODE] if MODE not in os.environ else []
     _set_environment(pending)
-    own_token = not any(os.environ.get(name) for name in TOKENS)
-    if own_token:
+    if not any(os.environ.get(name) for name in TOKENS):
         os.environ[TOKENS[0]] = _OWN_TOKEN
+        ours.append(TOKENS[0])
     import ray
 
     read_token_again()
@@ -135,8 +136,9 @@ def local(cpus: int, pending: int = 1, *, warm: bool = False) -> Iterator[Path]:
             yield folder
     finally:
         _shut_down()
-        if own_token:  # this process may join or submit to another cluster next
-            os.environ.pop(TOKENS[0], None)
+        for name in ours:  # this process may join or submit to another cluster next
+            os.environ.pop(name, None)
+        read_token_again()
         shutil.rmtree(folder, ignore_errors=True)
 
 
