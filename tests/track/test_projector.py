@@ -24,6 +24,7 @@ class Away:
         self._store, self._hangs = store, hangs
         self.gone = threading.Event()
         self.released = threading.Event()
+        self.refused = 0
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._store, name)
@@ -34,6 +35,7 @@ class Away:
             if self.gone.is_set():
                 if self._hangs:
                     self.released.wait(20)
+                self.refused += 1
                 raise StoreError("connection refused")
             return real(*args, **options)
 
@@ -135,6 +137,21 @@ def test_feeding_never_waits_for_a_tracker_that_hangs_and_closing_keeps_its_dead
     assert live.close(0.3) > 0
     assert time.monotonic() - began < 2
     away.released.set()
+
+
+def test_closing_asks_a_store_that_was_silent_once_more_and_insists_only_where_told(
+        store: Store, projector: Callable[..., Projector]) -> None:
+    for away_s, attempts in ((0.0, {1}), (1.0, set(range(2, 8)))):
+        away, said = Away(store), []
+        live = projector(away, said.append)
+        live.reconcile(history()[:1])
+        assert until(lambda live=live: live.unsent == 0)
+        away.gone.set()
+        live.feed(history()[1])
+        assert until(lambda said=said: bool(said))
+        before = away.refused
+        assert live.close(20, away_s=away_s) > 0
+        assert away.refused - before in attempts
 
 
 def test_a_bug_in_a_callback_is_said_and_counted_as_unsent(store: Store) -> None:

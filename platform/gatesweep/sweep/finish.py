@@ -17,7 +17,6 @@ from gatesweep.sweep.page import write_page
 from gatesweep.sweep.session import PATIENT_S, Session
 from gatesweep.sweep.trial import Trial
 from gatesweep.track.addresses import compare_address
-from gatesweep.track.projector import AWAY_S
 from gatesweep.track.records import Record
 
 
@@ -36,7 +35,7 @@ def finish(session: Session) -> dict[str, Any]:
         outcome = ("completed" if ranked else "failed") if over else "stopped"
         session.projector.finish(outcome, _answer(session, ranked[0], best) if best else "")
     finally:
-        unsent = session.close(away_s=PATIENT_S if session.where.shared else AWAY_S)
+        unsent = session.close(away_s=PATIENT_S if session.where.shared else 0.0)
     if over and not unsent:
         session.place.delete("trials")
         shutil.rmtree(session.folder / "trials", ignore_errors=True)

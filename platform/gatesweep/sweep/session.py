@@ -26,7 +26,7 @@ from gatesweep.sweep.where import Where
 from gatesweep.sweep.worker import Surroundings
 from gatesweep.track.lineage import Lock
 from gatesweep.track.log import SweepLog
-from gatesweep.track.projector import AWAY_S, Projector
+from gatesweep.track.projector import Projector
 from gatesweep.track.store import Store
 
 if TYPE_CHECKING:  # a task imports torch, which is to happen beside Ray's start
@@ -134,7 +134,7 @@ class Session:
         if self.place.local is None:
             self.place.upload(self.folder / name, name)
 
-    def close(self, deadline_s: float = 30.0, away_s: float = AWAY_S) -> int:
+    def close(self, deadline_s: float = 30.0, away_s: float = 0.0) -> int:
         """Bring the tracking store up to date and let the log go; returns how many records the store still lacks."""
         unsent = self.projector.close(deadline_s, away_s=away_s)
         if unsent:

@@ -22,8 +22,8 @@ from gatesweep.track.records import Record
 from gatesweep.track.store import Store
 from gatesweep.track.view import PARENT
 
-AWAY_S = 2.0
-"""How long a person who waits for a sweep's end waits for a store that was silent before."""
+LAST_ATTEMPT_S = 2.0
+"""How long the close waits for the one more attempt that a store gets which was silent before."""
 
 
 class Projector:
@@ -80,20 +80,20 @@ class Projector:
         """Close the sweep's own run, after everything fed so far: `completed`, `stopped` or `failed`."""
         self._inbox.put(Ending(outcome, summary))
 
-    def close(self, deadline_s: float = 30.0, *, away_s: float = AWAY_S) -> int:
+    def close(self, deadline_s: float = 30.0, *, away_s: float = 0.0) -> int:
         """Write what is left, for at most so many seconds.
 
         Args:
-            away_s: how long a store is waited for that was silent before.
+            away_s: how long a store that was silent before is asked again and again; 0 asks it once more.
 
         Returns:
             How many values, files and states the store has not got: a `resume` of the sweep sends them.
         """
-        deadline_s = away_s if self._patience.away else deadline_s
-        self._deadline_s = time.monotonic() + deadline_s
+        tries_s, waits_s = (away_s, max(away_s, LAST_ATTEMPT_S)) if self._patience.away else (deadline_s, deadline_s)
+        self._deadline_s = time.monotonic() + tries_s
         self._inbox.put(None)
         if self._thread.is_alive():
-            self._thread.join(deadline_s + 0.5)
+            self._thread.join(waits_s + 0.5)
         return self.unsent
 
     @property
