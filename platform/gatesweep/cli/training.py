@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gatesweep.cli.answer import print_json, say
+
+MEASURES: dict[str, Literal["min", "max"]] = {
+    "mae": "min", "accuracy": "max", "ppl": "min", "bpc": "min", "bleu": "max",
+}  # fmt: skip
+"""By which a task's model is compared with its baseline in words."""
 
 if TYPE_CHECKING:
     from gatesweep.runs.training import Listener, RunResult
@@ -95,11 +100,24 @@ def _table(metrics: dict[str, float], baseline: dict[str, Any], splits: tuple[st
             table.add_row(key, f"{value:.5g}", *("-" if other is None else f"{other:.5g}" for other in others))
     console = Console()
     console.print(table)
-    judged = next((f"{split}/mae" for split in reversed(splits) if f"{split}/mae" in metrics), None)
-    if judged and judged in baseline["metrics"]:
-        gain = 100 * (1 - metrics[judged] / baseline["metrics"][judged])
-        word = "better" if gain > 0 else "worse"
-        console.print(f"{judged}: {abs(gain):.1f}% {word} than the baseline {baseline['name']}", highlight=False)
+    verdict = _verdict(metrics, baseline, splits)
+    if verdict:
+        console.print(verdict, highlight=False)
+
+
+def _verdict(metrics: dict[str, float], baseline: dict[str, Any], splits: tuple[str, ...]) -> str:
+    """One sentence on the task's own measure, on the last split that has it; nothing where the baseline has none."""
+    from gatesweep.report.answer import gain, percent
+
+    for split in reversed(splits):
+        for measure, mode in MEASURES.items():
+            key = f"{split}/{measure}"
+            ours, theirs = metrics.get(key), baseline["metrics"].get(key)
+            share = None if ours is None or theirs is None else gain(ours, theirs, mode)
+            if share is not None:
+                word = f"{percent(abs(share))} {'better' if share > 0 else 'worse'} than" if share else "no better than"
+                return f"{key}: {word} the baseline {baseline['name']}"
+    return ""
 
 
 class _progress:

@@ -32,6 +32,13 @@ class Dataset:
     own: bool = False
     """Whether it is a user's own file or folder, which no catalogue and no remote knows."""
 
+    @property
+    def restore_hint(self) -> str:
+        """How to get the bytes back that it had."""
+        if self.own:
+            return "put the file or folder back as it was; what has other content makes another run or sweep"
+        return f"gatesweep data pull {self.name} --force"
+
 
 class Fetcher(Protocol):
     """Whoever can bring data to this machine; `node.NodeCache` is one."""

@@ -3,12 +3,13 @@
 Of each chunk of tokens, one product gives the logits, one pass (`softmax_rows.py`) turns them into losses and, in their
 place, into the gradient of the logits, and two more products use that up at once:
 
-    z = h Wᵀ        loss, dz = softmax_rows(z + b, t)        dh = dz W        dW += dzᵀ h        db += Σ dz
+    z = h Wᵀ        loss, dz = softmax_rows(z + b, t)        dh = dz W        [dW | db] += dzᵀ [h | 1]
 
 so the gradients exist when the forward pass ends, and backward only scales them by the gradient of the sum (the idea of
 Hsu et al. 2024, "Liger Kernel"). Where nothing is to be differentiated, only z and the losses are computed.
 
-Shape suffixes: N tokens, D features, V vocabulary, C tokens of a chunk, P = D rounded up.
+Shape suffixes: N tokens, D features, V vocabulary, C tokens of a chunk, F = D and a one where there is a bias, P = F
+rounded up.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from gatesweep.errors import UserError
 from gatesweep.models.softmax_rows import softmax_rows
@@ -46,14 +48,15 @@ class LogitChunks:
         self, h_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor,
         factor_N: Tensor | None = None, wanted: tuple[bool, bool, bool] = (False, False, False),
     ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
-        """`loss_N`; with factors the gradients of Σ factor loss: dh_ND, dW_VP (wider than W), db_V where wanted."""
+        """`loss_N`; with factors the gradients of Σ factor loss: dh_ND, dW_VP (may be wider than W), db_V if wanted."""
         with torch.autocast(self.device, enabled=False):
             w_VD, (N, D), V = weight_VD.to(self.dtype), h_ND.shape, len(weight_VD)
             wide = torch.float64 if self.dtype == torch.float64 else torch.float32
             loss_N, buffer_CV = h_ND.new_empty(N, dtype=wide), w_VD.new_empty(min(self.chunk, N), V)
             dh_ND = torch.empty_like(h_ND, memory_format=torch.contiguous_format) if wanted[0] else None
-            dw_VP = w_VD.new_zeros(V, -(-D // ALIGNMENT) * ALIGNMENT, dtype=wide) if wanted[1] else None
-            db_V = w_VD.new_zeros(V, dtype=wide) if wanted[2] else None
+            F = D + wanted[2]
+            dw_VP = w_VD.new_zeros(V, -(-F // ALIGNMENT) * ALIGNMENT, dtype=wide) if wanted[1] else None
+            db_V = w_VD.new_zeros(V, dtype=wide) if wanted[2] and dw_VP is None else None
             for start in range(0, N, self.chunk):
                 rows = slice(start, min(start + self.chunk, N))
                 h_CD, z_CV = h_ND[rows].to(self.dtype), buffer_CV[: rows.stop - start]
@@ -63,9 +66,11 @@ class LogitChunks:
                 if dh_ND is not None:
                     dh_ND[rows] = z_CV @ w_VD
                 if dw_VP is not None:
-                    _add_product(dw_VP[:, :D], z_CV, h_CD)
-                if db_V is not None:
+                    _add_product(dw_VP[:, :F], z_CV, functional.pad(h_CD, (0, F - D), value=1.0))
+                elif db_V is not None:
                     db_V += z_CV.sum(0, dtype=wide)
+        if dw_VP is not None and wanted[2]:
+            db_V = dw_VP[:, D].contiguous()
         return loss_N, dh_ND, dw_VP, db_V
 
 

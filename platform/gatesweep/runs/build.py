@@ -49,6 +49,6 @@ def prepare(
             raise DataError(
                 f"the data '{dataset.name}' has the digest {dataset.md5}, not {wanted} as at the start",
                 place=str(dataset.path),
-                hint=f"gatesweep data pull {dataset.name} --force",
+                hint=dataset.restore_hint,
             )
     return task, recipe

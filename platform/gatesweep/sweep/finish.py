@@ -111,7 +111,9 @@ def _answer(session: Session, trial: Trial, record: Record) -> str:
     """One sentence for the parent run's note."""
     metric = session.spec.objective.metric
     tested = "test/" + metric.rpartition("/")[2]
-    base = record["baseline"]["metrics"].get(tested)
+    base, test = (found.get(tested) for found in (record["baseline"]["metrics"], record["test"]))
+    reached = f"{trial.name} is best: {metric} {session.ledger.value(trial):.5g}"
+    if test is None:
+        return f"{reached}; there is no test split."
     against = f"; the baseline {record['baseline']['name']} has {base:.5g}" if base is not None else ""
-    value, test = session.ledger.value(trial), record["test"].get(tested, float("nan"))
-    return f"{trial.name} is best: {metric} {value:.5g}, {tested} {test:.5g}{against}."
+    return f"{reached}, {tested} {test:.5g}{against}."

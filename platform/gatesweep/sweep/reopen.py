@@ -118,7 +118,7 @@ def _same_surroundings(first: Record, task: Task, say: Say) -> None:
             raise DataError(
                 f"'{dataset.name}' is {dataset.md5} now and was {was} when the sweep began",
                 place=str(dataset.path),
-                hint=f"gatesweep data pull {dataset.name} --force",
+                hint=dataset.restore_hint,
             )
     changed = [
         f"{package} {was} -> {version(package)}"

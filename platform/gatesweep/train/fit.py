@@ -25,6 +25,7 @@ from gatesweep.train.callbacks import EpochEnd, EpochReport, Generators, NanGuar
 from gatesweep.train.checkpoint import state_file
 from gatesweep.train.config import OptimizerConfig, ScheduleConfig, TrainerConfig
 from gatesweep.train.groups import Unfreezing
+from gatesweep.train.heap import keep_freed_memory
 from gatesweep.train.optim import factory
 
 PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -71,7 +72,8 @@ class Best:
 
 
 def set_up(recipe: Recipe) -> None:
-    """Seeds and threads, to be called before the task builds its model: weights follow from the seed."""
+    """Seeds, threads and memory, to be called before the task builds its model: weights follow from the seed."""
+    keep_freed_memory()
     seeds.set_up(recipe.seed, threads=recipe.trainer.threads, deterministic=recipe.trainer.deterministic)
 
 

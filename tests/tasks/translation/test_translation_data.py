@@ -206,6 +206,17 @@ def test_verses_are_shared_out_by_whole_chapters_or_books() -> None:
     assert set.union(*books.values()) == {"Ge", "Ex", "1 Ki", "Ps"}
 
 
+def test_verses_that_a_later_split_has_word_for_word_leave_the_earlier_ones_and_are_counted() -> None:
+    def part(*sources: str) -> Pairs:
+        return Pairs(tuple(Pair(s, f"ja {s}", "Ge 1:1") for s in sources), ("en", "ja"), TextAccount("v", "verses"))
+
+    given = {"train": part("And he said,", "b", "c"), "val": part("b", "d"), "test": part("and he said", "d")}
+    left, note = sources._unseen(given)
+    assert {split: [pair.source for pair in pairs] for split, pairs in left.items()} == {
+        "train": ["c"], "val": ["b"], "test": ["and he said", "d"]}
+    assert note.startswith("verses: 3 ")
+
+
 def test_a_share_of_the_training_pairs_comes_evenly_from_the_whole(parallel: Path, make_task: Make) -> None:
     whole, part = make_task(parallel).prepared, make_task(parallel, fraction=0.25).prepared
     assert part.splits["train"].references == whole.splits["train"].references[::4]

@@ -2,8 +2,8 @@
 
     <home>/cache/features/<digest of the encoder>/<2 hex>/<digest of the text's tokens>.npy     float16, [T, D]
 
-Texts are computed in batches of similar length; rounding to 16 bits hides what a batch's shape does to the last digits,
-so that a text's vectors do not depend on who computed them.  Letters: N texts, T tokens, D width.
+Texts are computed in batches of similar length; rounding to 16 bits hides what a batch's shape does to the last digits.
+Another processor's vectors may differ in the last of these bits.  Letters: N texts, T tokens, D width.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import numpy as np
 from gatesweep.data.fetch import Dataset, ensure
 from gatesweep.data.own import user_folder
 from gatesweep.data.text.account import TextAccount
+from gatesweep.data.text.normal import text_key
 from gatesweep.data.text.pairs import Pair, Pairs
 from gatesweep.data.text.parallel import read_parallel
 from gatesweep.data.text.verses import read_verses
@@ -35,7 +36,8 @@ def read(dataset: Dataset, data: TranslationData) -> tuple[dict[str, Pairs], lis
     """
     if data.name == EMBEDDED:
         verses = _turned(read_verses(dataset), data.languages)
-        return _shared_out(verses, data.split_by), [*verses.account.lines(), f"verses: shared out by {data.split_by}"]
+        parts, note = _unseen(_shared_out(verses, data.split_by))
+        return parts, [*verses.account.lines(), f"verses: shared out by {data.split_by}", note]
     files = read_folder(dataset.path, data, name=data.name)
     for split in ("train", "val"):
         if split not in files:
@@ -103,6 +105,17 @@ def _shared_out(verses: Pairs, by: str) -> dict[str, Pairs]:
             split_of[name], taken = split, taken + sizes[name]
     return {split: chosen(verses, [i for i, name in enumerate(group_N) if split_of[name] == split])
             for split in ("train", "val", "test")}  # fmt: skip
+
+
+def _unseen(parts: Mapping[str, Pairs]) -> tuple[dict[str, Pairs], str]:
+    """A verse whose source a later split has word for word leaves train and val; and a line for the log."""
+    left, seen, gone = dict(parts), set[str](), 0
+    for split in ("test", "val", "train"):
+        keys = [text_key(pair.source) for pair in parts[split]]
+        left[split] = chosen(parts[split], [i for i, key in enumerate(keys) if key not in seen])
+        gone += len(keys) - len(left[split])
+        seen |= set(keys)
+    return left, f"verses: {gone} whose source a later split has word for word are left out of train and val"
 
 
 def _test_of(files: Mapping[str, Pairs], data: TranslationData, place: str) -> str | None:
