@@ -45,13 +45,15 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="keep the rows that are there")
     parser.add_argument("--only", choices=ENTRIES, help="one row alone")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2, help="1 where the machine is shared: rows say how many")
     asked = parser.parse_args()
     rows = Rows(RESULTS / "translation.json", resume=asked.resume or asked.only is not None)
     for name, entry in ENTRIES.items():
         for seed in range(1, asked.seeds + 1):
             if asked.only not in (None, name) or (asked.resume and rows.has(name, seed)):
                 continue
-            overrides = [f"data.path={bench_data(entry.part)}"] if entry.part else []
+            overrides = [f"trainer.threads={asked.threads}"]
+            overrides += [f"data.path={bench_data(entry.part)}"] if entry.part else []
             row = train(name, EXPERIMENTS / entry.experiment, seed=seed, overrides=overrides, about=entry.about)
             wanted = [f"{split}/{score}" for split in ("val", "test") for score in SCORES]
             keys = [key for key in wanted if key in row["metrics"]]

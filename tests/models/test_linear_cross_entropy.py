@@ -174,7 +174,7 @@ def test_autocast_leaves_parameters_loss_and_weight_gradients_in_float32(
 
 
 def test_a_weight_gradient_in_bfloat16_is_as_near_to_the_truth_in_64_chunks_as_in_one() -> None:
-    """Summed in float32. Where a processor multiplies in bfloat16, dz and a chunk's product are rounded, not the sum."""
+    """Summed in float32: a processor with bfloat16 products rounds dz and each chunk's product, not the sum."""
     inputs = _inputs(256, 16, 20, dtype=torch.bfloat16)
     h_ND, weight_VD, targets_N, bias_V = inputs
     exact_VD = weight_VD.detach().double().requires_grad_()

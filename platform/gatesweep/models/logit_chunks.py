@@ -55,7 +55,8 @@ class LogitChunks:
             loss_N, buffer_CV = h_ND.new_empty(N, dtype=wide), w_VD.new_empty(min(self.chunk, N), V)
             dh_ND = torch.empty_like(h_ND, memory_format=torch.contiguous_format) if wanted[0] else None
             F = D + wanted[2]
-            dw_VP = w_VD.new_zeros(V, -(-F // ALIGNMENT) * ALIGNMENT, dtype=wide) if wanted[1] else None
+            made = w_VD.new_empty if N else w_VD.new_zeros
+            dw_VP = made(V, -(-F // ALIGNMENT) * ALIGNMENT, dtype=wide) if wanted[1] else None
             db_V = w_VD.new_zeros(V, dtype=wide) if wanted[2] and dw_VP is None else None
             for start in range(0, N, self.chunk):
                 rows = slice(start, min(start + self.chunk, N))
@@ -66,7 +67,8 @@ class LogitChunks:
                 if dh_ND is not None:
                     dh_ND[rows] = z_CV @ w_VD
                 if dw_VP is not None:
-                    _add_product(dw_VP[:, :F], z_CV, functional.pad(h_CD, (0, F - D), value=1.0))
+                    h_CF = functional.pad(h_CD, (0, F - D), value=1.0)
+                    _add_product(dw_VP[:, :F], z_CV, h_CF, first=start == 0)
                 elif db_V is not None:
                     db_V += z_CV.sum(0, dtype=wide)
         if dw_VP is not None and wanted[2]:
@@ -74,11 +76,14 @@ class LogitChunks:
         return loss_N, dh_ND, dw_VP, db_V
 
 
-def _add_product(dw_VD: Tensor, z_CV: Tensor, h_CD: Tensor) -> None:
-    if z_CV.dtype == dw_VD.dtype:
-        dw_VD.addmm_(z_CV.t(), h_CD)
+def _add_product(dw_VF: Tensor, z_CV: Tensor, h_CF: Tensor, *, first: bool) -> None:
+    """dW += dzᵀ h; the first product is written over whatever stood there."""
+    if z_CV.dtype == dw_VF.dtype:
+        dw_VF.addmm_(z_CV.t(), h_CF, beta=0 if first else 1)
+    elif first:
+        dw_VF.copy_(z_CV.t() @ h_CF)
     else:
-        dw_VD += z_CV.t() @ h_CD
+        dw_VF += z_CV.t() @ h_CF
 
 
 class SumOfLosses(torch.autograd.Function):

@@ -19,7 +19,8 @@ def set_up(seed: int, *, threads: int, deterministic: bool) -> None:
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS, CUDA 10.2 and later
     torch.use_deterministic_algorithms(deterministic)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # NaN in each new tensor first: 4-10% of a step
+    # without this, each new tensor is first filled with NaN: 4 to 10% of a step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
 
 
