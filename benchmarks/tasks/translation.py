@@ -33,7 +33,7 @@ ENTRIES = {
         "translation.yaml", "trained on verses of up to 40 symbols; BLEU over characters (tok:char), beam 3"
     ),
     "Multi30k, German to English": Entry(
-        "multi30k_de_en.yaml", "BiLSTM with attention, 2 decoder layers; BLEU 13a with and without capitals, beam 5",
+        "multi30k_de_en.yaml", "BiLSTM with attention; BLEU 13a with and without capitals, beam 5",
         "33.5 to 38.5 greedy (community, BiLSTM with attention)", "multi30k",
     ),
 }  # fmt: skip
