@@ -102,3 +102,12 @@ def test_attention_costs_more_the_longer_the_sequence_and_convolution_does_not()
 
 def test_a_model_larger_than_memory_is_counted_without_being_built() -> None:
     assert parameters(ModelConfig(hidden_size=65536, layers=8), D) > 2.5e11
+
+
+def test_fields_given_for_the_other_family_stand_and_its_size_makes_up_for_them() -> None:
+    config = ModelConfig(hidden_size=64, layers=1)
+    shallow = match(config, "tcn", "parameters", input_size=D)
+    deep = match(config, "tcn", "parameters", input_size=D, shape={"layers": 5, "kernel_size": 5})
+    assert (deep.layers, deep.kernel_size, config.layers) == (5, 5, 1)
+    assert deep.hidden_size < shallow.hidden_size
+    assert abs(parameters(deep, D) / parameters(config, D) - 1) < 0.1

@@ -10,9 +10,10 @@ Of the encoder alone: heads and embeddings are the task's. Models are built with
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import lcm
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 
@@ -46,7 +47,7 @@ def flops_per_step(config: ModelConfig, input_size: int, length: int, *, causal:
 
 def match(
     config: ModelConfig, family: str, by: Literal["parameters", "flops"], *, input_size: int, length: int = 1,
-    causal: bool = False,
+    causal: bool = False, shape: Mapping[str, Any] = MappingProxyType({}),
 ) -> ModelConfig:  # fmt: skip
     """The configuration of `family` whose hidden size costs nearest to what `config` costs.
 
@@ -54,6 +55,7 @@ def match(
         config: fields that the other family has too, and a task's own, are taken over; the others fall back to their
             defaults.
         length: steps of a sequence, where `by` is flops: attention costs more the longer it is.
+        shape: fields of the other family that are to be otherwise, such as a tcn's layers, which are how far it sees.
 
     Raises:
         ConfigError: no such family, or none of its sizes comes within a factor of 2.
@@ -64,10 +66,11 @@ def match(
     def cost(each: ModelConfig) -> float:
         return parameters(each, input_size) if by == "parameters" else flops_per_step(each, input_size, length,
                                                                                       causal=causal)  # fmt: skip
-    wanted, unit = cost(config), _unit(config, family)
-    smallest = (config.projection_size or 0) // unit + 1 if "projection_size" in families.FIELDS[family] else 1
-    size = unit * _nearest(lambda n: cost(_of_family(config, family, n * unit)), wanted, smallest, LARGEST // unit)
-    found = _of_family(config, family, size)
+    wanted, given = cost(config), config.model_copy(update=dict(shape))
+    unit = _unit(given, family)
+    smallest = (given.projection_size or 0) // unit + 1 if "projection_size" in families.FIELDS[family] else 1
+    size = unit * _nearest(lambda n: cost(_of_family(given, family, n * unit)), wanted, smallest, LARGEST // unit)
+    found = _of_family(given, family, size)
     if not wanted / 2 <= cost(found) <= wanted * 2:
         raise ConfigError(f"no hidden_size of family '{family}' costs {wanted:,.0f} {by}: {size} is nearest, with "
                           f"{cost(found):,.0f}", hint="a larger model to match, or fewer layers or heads")  # fmt: skip
