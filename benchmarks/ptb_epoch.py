@@ -2,8 +2,9 @@
 
 Both follow Zaremba et al. 2014, small: 2 layers of 200 units, 20 streams, windows of 20 steps, SGD, clipped at 5. The
 plain one is what one writes first: nn.Embedding, nn.LSTM, nn.Linear, F.cross_entropy, a LightningModule, a Trainer
-without logger, checkpoints and progress bar. Each turn is a process of its own; they take turns, so that a busy machine
-is busy for both; the first batches, in which memory is laid out, are not counted.
+without logger, checkpoints and progress bar, in a process as torch leaves it. Both also in the other precision: the
+experiment's is bfloat16 products, the plain one's float32. Each turn is a process of its own; they take turns, so that
+a busy machine is busy for all; the first batches, in which memory is laid out, are not counted.
 
     GATESWEEP_BENCH_DATA=... python benchmarks/ptb_epoch.py [--batches 200] [--rounds 3] [--threads 2]
 """
@@ -27,7 +28,10 @@ from rows import ROOT, bench_data, commit, machine
 RESULT = ROOT / "benchmarks" / "results" / "ptb_epoch.json"
 EXPERIMENT = ROOT / "configs" / "experiments" / "ptb_zaremba_small.yaml"
 WARM = 20
-CONTENDERS = ("gatesweep", "plain")
+CONTENDERS: dict[str, Any] = {
+    "plain": "32-true", "gatesweep": "bf16-mixed", "gatesweep, float32": "32-true", "plain, bfloat16": "bf16-mixed",
+}  # fmt: skip
+"""Who, and Lightning's name of the precision."""
 
 
 def one_turn(contender: str, batches: int, threads: int) -> dict[str, float]:
@@ -36,16 +40,22 @@ def one_turn(contender: str, batches: int, threads: int) -> dict[str, float]:
 
     from gatesweep.runs.build import prepare
     from gatesweep.runs.experiment import load_experiment
+    from gatesweep.tasks.registry import load_task
     from gatesweep.train.optim import factory
 
     config = load_experiment(EXPERIMENT, [f"data.path={bench_data('ptb')}", f"trainer.threads={threads}"])
-    task, recipe = prepare(config)
-    task.module.optimizer_factory = factory(recipe.optimizer, recipe.schedule, recipe.trainer)
-    module = task.module if contender == "gatesweep" else plain_module(len(task.corpus.vocabulary))
+    if contender.startswith("gatesweep"):
+        task, recipe = prepare(config)
+        task.module.optimizer_factory = factory(recipe.optimizer, recipe.schedule, recipe.trainer)
+        module = task.module
+    else:
+        task = load_task(config.task)(config.data, config.model, batch_size=config.trainer.batch_size, seed=config.seed,
+                                      say=lambda line: None)  # fmt: skip
+        module = plain_module(len(task.corpus.vocabulary))
     clock = _clock(batches)
     trainer = pl.Trainer(max_epochs=1, limit_train_batches=batches, limit_val_batches=0, gradient_clip_val=5.0,
                          logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu",
-                         enable_model_summary=False, callbacks=[clock])  # fmt: skip
+                         enable_model_summary=False, callbacks=[clock], precision=CONTENDERS[contender])  # fmt: skip
     trainer.fit(module, train_dataloaders=task.data_module.train_dataloader())
     return {"wall_s": clock.wall_s / (batches - WARM), "cpu_s": clock.cpu_s / (batches - WARM),
             "loss": float(trainer.callback_metrics["train/loss"])}  # fmt: skip
@@ -101,13 +111,20 @@ def rounds(batches: int, count: int, threads: int) -> dict[str, list[dict[str, f
     """Each contender once a round, the first one another each time."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     for number in range(count):
-        for name in CONTENDERS if number % 2 == 0 else reversed(CONTENDERS):
+        for name in CONTENDERS if number % 2 == 0 else reversed(list(CONTENDERS)):
             command = [sys.executable, __file__, "--turn", name, "--batches", str(batches), "--threads", str(threads)]
             environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
             out = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
             found[name].append(json.loads(out.splitlines()[-1]))
             print(name, found[name][-1], flush=True)
     return found
+
+
+def _beside_plain(own: list[float], plain: list[float]) -> dict[str, float]:
+    """The median, and how many times as fast as the plain one of the same round: median, least, most."""
+    ratios = [there / here for here, there in zip(own, plain, strict=True)]
+    return {"median": statistics.median(own), "times_as_fast": statistics.median(ratios), "least": min(ratios),
+            "most": max(ratios)}  # fmt: skip
 
 
 def main() -> None:
@@ -125,9 +142,8 @@ def main() -> None:
     answer: dict[str, Any] = {"threads": asked.threads, "batches": asked.batches, "machine": machine(),
                               "commit": commit(), "date": datetime.date.today().isoformat()}  # fmt: skip
     for clock in ("wall_s", "cpu_s"):
-        ratios = [plain[clock] / ours[clock] for ours, plain in zip(*(found[n] for n in CONTENDERS), strict=True)]
-        answer[clock] = {name: statistics.median(turn[clock] for turn in found[name]) for name in CONTENDERS}
-        answer[clock] |= {"times_as_fast": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
+        plain = [turn[clock] for turn in found["plain"]]
+        answer[clock] = {name: _beside_plain([turn[clock] for turn in found[name]], plain) for name in CONTENDERS}
     RESULT.write_text(json.dumps(answer, indent=1) + "\n")
     print(json.dumps(answer, indent=1))
 
