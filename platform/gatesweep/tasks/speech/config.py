@@ -35,9 +35,9 @@ class FeatureConfig(Section):
     """Whether first differences over time stand beside the energies (Young et al., HTK book, equation 5.16, with two
     frames on both sides)."""
 
-    cmvn: Literal["utterance", "global", "none"] = "utterance"
-    """What mean and variance are made 0 and 1 over, for each feature: the utterance itself; all training frames, which
-    decoding as the sound comes in needs; nothing."""
+    cmvn: Literal["utterance", "global", "none"] = "global"
+    """What mean and variance are made 0 and 1 over, for each feature: all training frames; the utterance itself, which
+    takes a microphone's colour away, and from a word of half a second its vowel's too; nothing."""
 
 
 class AugmentConfig(Section):
