@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -115,7 +115,7 @@ def test_the_best_path_is_the_best_of_all_paths(seed: int, change: float) -> Non
 
     def score(path: tuple[int, ...]) -> float:
         told = sum(log_probs_TK[t, a] for t, a in enumerate(path))
-        return float(told - change * sum(a != b for a, b in zip(path, path[1:], strict=False)))
+        return float(told - change * sum(a != b for a, b in pairwise(path)))
 
     found = tuple(best_path(log_probs_TK, change).tolist())
     assert score(found) == pytest.approx(max(score(path) for path in product(range(3), repeat=6)), abs=1e-9)

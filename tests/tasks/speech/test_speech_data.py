@@ -228,7 +228,7 @@ def test_a_smaller_fraction_is_a_part_of_a_larger_one(spoken: Path, make_task: M
 
 def test_a_pause_is_as_loud_as_the_quietest_piece_and_belongs_to_none() -> None:
     rng = np.random.default_rng(0)
-    pieces = [(0.1 * rng.standard_normal(2000)).astype(np.float32), (0.3 * rng.standard_normal(1000)).astype(np.float32)]
+    pieces = [(level * rng.standard_normal(n)).astype(np.float32) for level, n in ((0.1, 2000), (0.3, 1000))]
     samples, place = put_together(pieces, (0.1, 0.05, 0.0), 8000, np.random.default_rng(1))
     assert place.tolist() == [-1] * 800 + [0] * 2000 + [-1] * 400 + [1] * 1000
     assert 0.05 < samples[:800].std() < 0.11

@@ -60,8 +60,9 @@ class AudioReport:
         """Label and value."""
         rates = ", ".join(f"{rate} Hz {count:,}" for rate, count in self.rates.items())
         texts = ", ".join(f"{text} {count:,}" for text, count in list(self.texts.items())[:12])
-        return [("recordings", f"{self.recordings:,} of {self.speakers:,} speaker(s), {self.seconds / 60:,.1f} minutes"),
-                ("seconds", f"shortest {self.shortest_s:.2f}, median {self.median_s:.2f}, longest {self.longest_s:.2f}"),
+        spoken = f"{self.recordings:,} of {self.speakers:,} speaker(s), {self.seconds / 60:,.1f} minutes"
+        lengths = f"shortest {self.shortest_s:.2f}, median {self.median_s:.2f}, longest {self.longest_s:.2f}"
+        return [("recordings", spoken), ("seconds", lengths),
                 ("rates", rates), ("said most often", texts or "nothing twice"),
                 *((what, f"{count:,}" + (f": {', '.join(self.examples[what])}" if count else ""))
                   for what, count in self.findings.items()),

@@ -1,6 +1,6 @@
 """From sound to frames: log-mel filterbank energies by kaldi-native-fbank, without dither, so that they are exact.
 
-    frames     T = 1 + floor((N - window) / shift): whole windows alone, so that sound that comes in pieces gives the same
+    frames     T = 1 + floor((N - window) / shift): whole windows alone, so that sound in pieces gives the same
     cmvn       x' = (x - mean) / deviation, over the utterance or over all training frames
 
 Features of a set's recordings are computed once and kept by content:

@@ -42,7 +42,7 @@ class Language:
         ConfigError: the two have no symbol in common, or the language model has no end of a line.
     """
 
-    def __init__(self, network: LanguageNetwork, words: list[str], symbols: Symbols, *, place: str = "model.lm") -> None:
+    def __init__(self, network: LanguageNetwork, words: list[str], symbols: Symbols, *, place: str) -> None:
         self.network = network.eval()
         number = {word: n for n, word in enumerate(words)}
         self.word_V = [_word_of(name, number) for name in symbols.names]

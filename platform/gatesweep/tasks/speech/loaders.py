@@ -9,7 +9,7 @@ Shape suffixes: B batch, T frames, D features, U symbols of a text, N samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,11 +162,11 @@ class EpochBuckets(Buckets):
         super().__init__(utterances.lengths_N, batch_size, **more)
         self.utterances = utterances
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def _batches(self) -> list[list[int]]:
         if self.utterances.epoch != self.epoch:
             self.utterances.hear_epoch(self.epoch)
             self.lengths_N = self.utterances.lengths_N
-        yield from super().__iter__()
+        return super()._batches()
 
 
 def as_it_is(batch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Errors of texts, by jiwer, each over a whole split: edits (substitutions, insertions, deletions) / reference's length.
+"""Errors of texts, by jiwer, over a whole split: edits (replaced, put in, left out) / length of the reference.
 
     wer  of words      cer  of characters, spaces among them      per  of phones: as wer, where units are phones
     accuracy           share of the utterances that are right as a whole

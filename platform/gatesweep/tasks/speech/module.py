@@ -1,6 +1,6 @@
 """The Lightning module: what it is taught by, what it writes, how that is scored.
 
-    loss   label, frames  cross-entropy of an utterance, of a frame       attention  of a symbol, the text's end included
+    loss   label, frames  cross-entropy of an utterance, of a frame     attention  of a symbol, the text's end included
            ctc            -log P(text) of an utterance, over its symbols: nats of a symbol
 
 Shape suffixes: B batch, T frames, S steps, D features, K answers, U symbols.

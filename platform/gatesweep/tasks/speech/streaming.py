@@ -5,7 +5,9 @@
     print(stream.finish())
 
 Frames are computed of whole windows alone and wait until `stack` of them make a step; the encoder's state, the search
-and the windows that are not over yet are all that is kept. Letters: N samples, T frames, D features, S steps, K symbols.
+and the windows that are not over yet are all that is kept.
+
+Letters: N samples, T frames, D features, S steps, K symbols.
 """
 
 from __future__ import annotations

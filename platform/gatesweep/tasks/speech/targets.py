@@ -6,6 +6,7 @@ Letters: U symbols, T frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,4 +100,4 @@ def check(data: SpeechData, model: SpeechModel) -> None:
 
 
 def _least_steps(symbols: Sequence[str]) -> int:
-    return len(symbols) + sum(one == other for one, other in zip(symbols, symbols[1:], strict=False))
+    return len(symbols) + sum(one == other for one, other in pairwise(symbols))

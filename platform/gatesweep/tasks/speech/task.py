@@ -116,7 +116,8 @@ class SpeechRecognition:
                                 (self.targets.too_long(utterances.said, steps), "texts have more symbols than steps: "
                                  "none of their alignments counts")):  # fmt: skip
                 lines += [f"{split}: {count:,} {what}"] if count else []
-        lines.append(f"asked: {self.data.target}; {len(self.targets.symbols):,} answers; {corpus.size} features a frame")
+        answers = f"{len(self.targets.symbols):,} answers"
+        lines.append(f"asked: {self.data.target}; {answers}; {corpus.size} features a frame")
         if self.data.name == "digits":
             lines.append("note: train, val and test share one recording of each character; this shows that a training "
                          "runs, not how well speech is recognised")  # fmt: skip
