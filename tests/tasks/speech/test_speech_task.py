@@ -236,12 +236,23 @@ def test_another_folder_is_scored_as_the_training_s_own(spoken: Path, tmp_path: 
     table = task.predictions("test", other)
     assert table["reference"].tolist() == ["zero", "zero", "one", "one", "two", "two"]
     assert task.baseline("test", other).metrics["accuracy"] == pytest.approx(2 / 6)
-    with pytest.raises(DataError, match="'train' has no recording"):
-        task.loader("train", other)
+    assert task.predictions("all", other)["greedy"].tolist() == table["greedy"].tolist()
+    assert task.predictions("val", other)["greedy"].tolist() == table["greedy"].tolist()
     pd.DataFrame([(rows[0][0], "eleven"), *rows[1:]], columns=["file", "text"]).to_csv(other / "transcripts.csv",
                                                                                        index=False)
     with pytest.raises(DataError, match="the word 'eleven' is none of the training's"):
         list(task.loader("test", other))
+
+
+def test_recordings_that_were_trained_on_are_said_when_another_folder_holds_them(spoken: Path, tmp_path: Path,
+                                                                                 make_task: Make) -> None:
+    lines: list[str] = []
+    task, other = make_task(spoken, say=lines.append), tmp_path / "other"
+    other.mkdir()
+    for take in (1, 3, 4):
+        (other / f"0_anna_{take}.wav").write_bytes((spoken / f"0_anna_{take}.wav").read_bytes())
+    task.predictions("test", other)
+    assert any(line.startswith("note: 2 recordings") for line in lines)
 
 
 def test_halves_without_their_other_half_are_refused_or_dropped_and_counted(spoken: Path, make_task: Make) -> None:

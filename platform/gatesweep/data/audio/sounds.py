@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ...config.digest import digest
 from ...config.places import find_root, home
 from .recordings import Recording
-from .wave import BrokenAudio, Samples, read_wave
+from .wave import BrokenAudio, Samples, at_rate, read_wave
 
 FULL_SCALE = 32767
 SILENT, AT_FULL, CLIPPED_SHARE = 1e-3, 0.999, 1e-3
@@ -119,11 +119,11 @@ def _open_all(recordings: Sequence[Recording], rate: int, folder: Path) -> None:
 
 def _opened(path: Path, rate: int) -> tuple[Finding, NDArray[np.int16]]:
     try:
-        wave = read_wave(path, rate)
+        wave = read_wave(path)
     except BrokenAudio as error:
         return Finding(0, 0, 0, 0.0, 0.0, "", broken=error.message), np.empty(0, np.int16)
     loud_N = np.abs(wave.samples_N)
-    stored_N = np.rint(wave.samples_N.clip(-1, 1) * FULL_SCALE).astype(np.int16)
+    stored_N = np.rint(at_rate(wave.samples_N, wave.rate, rate).clip(-1, 1) * FULL_SCALE).astype(np.int16)
     content = hashlib.sha256(stored_N.tobytes()).hexdigest()[:32]
     return Finding(wave.rate, wave.channels, len(stored_N), float(loud_N.max()), float((loud_N >= AT_FULL).mean()),
                    content), stored_N

@@ -59,8 +59,9 @@ class Corpus:
             DataError: the split has none.
         """
         if split == "all":
-            splits = [name for name, index in self.index.items() if index]
-            return [each for name in splits for each in self.utterances(name)]
+            if self.data.strings is None:
+                return as_they_are(self.rows, sorted({i for index in self.index.values() for i in index}))
+            return [each for name, index in self.index.items() if index for each in self.utterances(name)]
         if not self.index.get(split):
             raise DataError(f"'{split}' has no recording", place=self.place)
         strings = self.data.strings
@@ -76,7 +77,7 @@ def prepare(found: Recordings, data: SpeechData, *, md5: str, place: str, traine
     Args:
         md5: of the set's bytes.
         trained: the corpus of a training, where this is another one that it is to be scored on: then every recording
-            is in every split (or where the set's own lists say), and frames are scaled as there.
+            is in every split, or where the set itself says, and frames are scaled as there.
 
     Raises:
         DataError: broken recordings (unless they are to be dropped), a split that stays empty.
@@ -91,7 +92,7 @@ def prepare(found: Recordings, data: SpeechData, *, md5: str, place: str, traine
     else:
         shared = _whole(chosen)
     index = {split: [kept[i] for i in each] for split, each in shared.items()}
-    if data.name != "digits":
+    if data.name != "digits" and (trained is None or any(row.split for row in rows)):
         index, more = _without_copies(index, sounds.findings)
         notes += more
     shelf = FeatureShelf(sounds, frontend)
@@ -176,10 +177,10 @@ def _without_copies(index: Mapping[str, Sequence[int]],
 
 
 def _whole(rows: Sequence[Recording]) -> dict[str, list[int]]:
-    """Where the rows say their split, there; else each in test."""
+    """Where the rows say their split, there; else each in every one."""
     if any(row.split for row in rows):
         return {split: [i for i, row in enumerate(rows) if row.split == split] for split in SPLITS}
-    return {"train": [], "val": [], "test": list(range(len(rows)))}
+    return {split: list(range(len(rows))) for split in SPLITS}
 
 
 def kept(data: SpeechData, key: str, load: Callable[[], Corpus]) -> Corpus:

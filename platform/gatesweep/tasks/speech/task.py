@@ -17,6 +17,7 @@ from gatesweep.data.own import user_folder
 from gatesweep.tasks.base import Baseline
 from gatesweep.tasks.speech import baselines, figures
 from gatesweep.tasks.speech.config import SpeechData, SpeechModel
+from gatesweep.tasks.speech.features import Features
 from gatesweep.tasks.speech.fusion import Language
 from gatesweep.tasks.speech.loaders import EVAL_BATCH, SpeechBatch, SpeechDataModule, Utterances, in_order
 from gatesweep.tasks.speech.module import SpeechModule, build_network
@@ -72,7 +73,7 @@ class SpeechRecognition:
         """Every utterance of `train`, `val`, `test` or `all`, from the longest to the shortest.
 
         Args:
-            path: a folder that the training never saw; where it says no split, all of it is test.
+            path: a folder that the training never saw; where it says no split it counts whole in each.
         """
         return self._loader(split, path)
 
@@ -169,7 +170,7 @@ class SpeechRecognition:
             return prepare_frames(read_vowels(folder.path, strict=False), self.data, place=place, trained=self.corpus)
         found = read_other(folder.path, self.data)
         made = prepare(found, self.data, md5=folder.md5, place=place, trained=self.corpus)
-        for line in made.notes:
+        for line in (*made.notes, *_seen(made, self.corpus)):
             self._say(line)
         return made
 
@@ -187,7 +188,17 @@ def _prepared(dataset: Dataset, data: SpeechData) -> Corpus:
     return prepare(read(dataset, data), data, md5=dataset.md5, place=dataset.name)
 
 
-def _features(utterances: Utterances) -> list:
+def _seen(made: Corpus, trained: Corpus) -> list[str]:
+    """A line where recordings of another folder were trained on."""
+    if made.sounds is None or trained.sounds is None:
+        return []
+    known = {trained.sounds.findings[i].content for i in trained.index["train"]}
+    copies = sum(each.content in known for each in made.sounds.findings)
+    said = f"note: {copies:,} recordings of {made.place} are among those that the model was trained on"
+    return [said] if copies else []
+
+
+def _features(utterances: Utterances) -> list[Features]:
     return [utterances.corpus.frames[each.parts[0]] for each in utterances.said]
 
 
