@@ -83,7 +83,8 @@ class PrefixBeam:
 
     def best(self) -> list[int]:
         """The likeliest text so far; with a language model, as one that ends here."""
-        return list(max(self.live, key=lambda prefix: (self._score(prefix, self.live[prefix], ended=True), prefix)))
+        ranked = [(self._score(prefix, parts, ended=True), prefix) for prefix, parts in self.live.items()]
+        return list(max(ranked)[1])
 
     def _step(self, log_probs_V: Sequence[float]) -> None:
         found: dict[Prefix, tuple[float, float]] = {}

@@ -11,6 +11,7 @@ Shape suffixes: B batch, T steps of the source, U of the target, E embedding, V 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,8 @@ class EncoderDecoder(nn.Module):
             self.source: nn.Module = source_vocabulary
         else:
             self.source = self.target if config.tie == "all" else Embedding(source_vocabulary, config)
-        self.encoder = build_encoder(config, int(self.source.size))
+        width: Any = self.source.size
+        self.encoder = build_encoder(config, width)
         self.decoder = Decoder(config, self.encoder.output_size)
         self.bias_V = nn.Parameter(torch.zeros(target_vocabulary))
         self.own = None

@@ -80,7 +80,7 @@ class Sounds:
         """Of one recording, between -1 and 1."""
         start = int(self.start_N[number])
         stored_N = self.flat[start : start + self.findings[number].samples]
-        return stored_N.astype(np.float32) / FULL_SCALE
+        return stored_N.astype(np.float32) / np.float32(FULL_SCALE)
 
 
 def open_sounds(recordings: Sequence[Recording], rate: int, *, md5: str) -> Sounds:

@@ -39,8 +39,9 @@ def read_transcripts(folder: str | Path, *, unpaired: Unpaired = "refuse") -> Re
     table = table[table["file"].isin(there)]
     if table.empty:
         raise DataError("no transcript has its file", place=str(base / FILE), hint="names count from the folder")
-    rows = [Recording(base / row.file, " ".join(row.text.split()), row.speaker, split=row.split or None)
-            for row in table.sort_values("file").itertuples()]
+    columns = [table.sort_values("file")[name].astype(str).tolist() for name in ("file", "text", "speaker", "split")]
+    rows = [Recording(base / file, " ".join(text.split()), speaker, split=split or None)
+            for file, text, speaker, split in zip(*columns, strict=True)]
     return settled(rows, base.name, dropped={"transcripts without their file": len(without_sound),
                                              "files without a transcript": len(without_text)})
 

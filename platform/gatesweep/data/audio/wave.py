@@ -71,7 +71,7 @@ def at_rate(samples_N: Samples, rate: int, wanted: int) -> Samples:
 def _between_ones(raw_NC: NDArray[np.generic]) -> Samples:
     """Whole numbers by their range, 8 bits being unsigned; floats as they are."""
     if raw_NC.dtype == np.uint8:
-        return (raw_NC.astype(np.float32) - 128) / 128
+        return ((raw_NC.astype(np.float64) - 128) / 128).astype(np.float32)
     if np.issubdtype(raw_NC.dtype, np.integer):
         return (raw_NC.astype(np.float64) / -float(np.iinfo(raw_NC.dtype).min)).astype(np.float32)  # type: ignore[type-var]
     return raw_NC.astype(np.float32)
