@@ -61,7 +61,7 @@ class InitFrom(Section):
 
 
 def resolved(config: ExperimentConfig, store: Store) -> ExperimentConfig:
-    """The same, with the file of the run's checkpoint in `init_from.checkpoint`; and in `model.lm`, where a task has that.
+    """The same, with the file of the run's checkpoint in `init_from.checkpoint`, and in `model.lm` where there is one.
 
     Raises:
         NotFound: no such run, or it kept no checkpoint, or a damaged one.

@@ -257,8 +257,8 @@ class SpeechModel(EncoderDecoderConfig):
     """Of attention: symbols of an output at most."""
 
     lm: str | None = None
-    """A language_modeling run over the same units, by its id, or the file state.ckpt of its checkpoint: beam search adds
-    `lm_weight` times its log probability (shallow fusion)."""
+    """A language_modeling run over the same units, by its id, or the file state.ckpt of its checkpoint: beam search
+    adds `lm_weight` times its log probability (shallow fusion)."""
 
     lm_weight: NonNegativeFloat = 0.3
     """λ: log P(y | x) + λ log P_lm(y) + β |y|."""
