@@ -88,12 +88,14 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
             suspects: Annotated[int, typer.Option(min=0, help="Candidates for wrong labels to show; 0: look for none."
                                                   )] = 10,
             as_json: Json = False) -> None:
-    """Judge a set, or text of your own.
+    """Judge a set, or text or recordings of your own.
 
     A series: gaps, repeats, outliers, leakage, constants, missing values, the sizes of the splits. Text: empty,
     repeated, overlong, in a wrong script, wrongly labelled, unpaired, leakage, the growth of the vocabulary.
+    Recordings: silent, clipped, broken, repeated, at another rate, leakage.
     """
     from gatesweep.data import catalogue
+    from gatesweep.data.audio.quality import audio_quality, is_audio
     from gatesweep.data.quality import quality as judge
     from gatesweep.errors import DataError
 
@@ -102,6 +104,8 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
     known = catalogue.load().sets
     if name in known and known[name].kind == "series":
         report: Any = judge(name, series=series, say=_say)
+    elif is_audio(name):
+        report = audio_quality(name, say=_say)
     else:
         from gatesweep.data.text.dispatch import text_quality
 

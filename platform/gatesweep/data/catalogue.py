@@ -25,7 +25,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 SetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Kind = Literal["series", "labelled-text", "parallel-text", "word-vectors", "encoder"]
+Kind = Literal["series", "labelled-text", "parallel-text", "word-vectors", "encoder", "recordings", "frames"]
 """What a set holds, and with that who reads it."""
 
 

@@ -11,6 +11,7 @@ Shape suffixes: B batch, T steps of the source, U of the target, E embedding, V 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,15 +27,21 @@ class EncoderDecoder(nn.Module):
     """Symbols are numbers; which of them mean what is the caller's business.
 
     Args:
-        source_vocabulary, target_vocabulary: how many symbols; where `tie` is all, one number for both.
+        source_vocabulary, target_vocabulary: how many symbols; where `tie` is all, one number for both. A source that
+            comes as vectors has a module in the place of a number, which gives what the encoder reads, `size` wide.
     """
 
-    def __init__(self, config: EncoderDecoderConfig, source_vocabulary: int, target_vocabulary: int) -> None:
+    def __init__(self, config: EncoderDecoderConfig, source_vocabulary: int | nn.Module,
+                 target_vocabulary: int) -> None:
         super().__init__()
         self.config, size = config, config.embedding_size
         self.target = Embedding(target_vocabulary, config)
-        self.source = self.target if config.tie == "all" else Embedding(source_vocabulary, config)
-        self.encoder = build_encoder(config, size)
+        if isinstance(source_vocabulary, nn.Module):
+            self.source: nn.Module = source_vocabulary
+        else:
+            self.source = self.target if config.tie == "all" else Embedding(source_vocabulary, config)
+        width: Any = self.source.size
+        self.encoder = build_encoder(config, width)
         self.decoder = Decoder(config, self.encoder.output_size)
         self.bias_V = nn.Parameter(torch.zeros(target_vocabulary))
         self.own = None
@@ -94,7 +101,7 @@ class Embedding(nn.Module):
     def __init__(self, vocabulary: int, config: EncoderDecoderConfig) -> None:
         super().__init__()
         self.weight_VE = nn.Parameter(torch.randn(vocabulary, config.embedding_size) / math.sqrt(config.embedding_size))
-        self.values, self.words = config.embedding_dropout, config.word_dropout
+        self.values, self.words, self.size = config.embedding_dropout, config.word_dropout, config.embedding_size
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         """`embedded_BTE`."""

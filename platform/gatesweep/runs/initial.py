@@ -61,7 +61,7 @@ class InitFrom(Section):
 
 
 def resolved(config: ExperimentConfig, store: Store) -> ExperimentConfig:
-    """The same, with the file of the run's checkpoint in `init_from.checkpoint`.
+    """The same, with the file of the run's checkpoint in `init_from.checkpoint`, and in `model.lm` where there is one.
 
     Raises:
         NotFound: no such run, or it kept no checkpoint, or a damaged one.
@@ -69,7 +69,10 @@ def resolved(config: ExperimentConfig, store: Store) -> ExperimentConfig:
     from gatesweep.runs.lookup import checkpoint_of, find
     from gatesweep.train.checkpoint import STATE, state_file
 
-    init = config.init_from
+    init, lm = config.init_from, getattr(config.model, "lm", None)
+    if lm is not None and not Path(lm).expanduser().exists():
+        helper = _kept(state_file(checkpoint_of(find(lm, store), store)), store)
+        config = config.model_copy(update={"model": config.model.model_copy(update={"lm": str(helper.resolve())})})
     if init is None:
         return config
     if init.checkpoint is None:

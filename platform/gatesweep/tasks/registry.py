@@ -64,6 +64,13 @@ TASKS: dict[str, TaskEntry] = {
         metrics=("loss", "accuracy", "f1", "auroc", "ece"),
         model="gatesweep.tasks.classification.config:ClassificationModel",
     ),
+    "speech_recognition": TaskEntry(
+        config="gatesweep.tasks.speech.config:SpeechData",
+        task="gatesweep.tasks.speech.task:SpeechRecognition",
+        metrics=("loss", "accuracy", "wer", "cer", "per", "beam_accuracy", "beam_wer", "beam_cer", "beam_per"),
+        late=("beam_accuracy", "beam_wer", "beam_cer", "beam_per"),
+        model="gatesweep.tasks.speech.config:SpeechModel",
+    ),
     "translation": TaskEntry(
         config="gatesweep.tasks.translation.config:TranslationData",
         task="gatesweep.tasks.translation.task:Translation",

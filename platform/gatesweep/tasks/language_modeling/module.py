@@ -51,6 +51,7 @@ class LanguageModule(TaskModule):
 
     Args:
         characters_V: characters that each token stands for.
+        model: kept in the checkpoint with `words`, so that a recogniser can be helped by it.
         words: of the vocabulary, in order; kept in the checkpoint, so that another training can start from it.
     """
 
@@ -59,6 +60,7 @@ class LanguageModule(TaskModule):
     def __init__(self, network: LanguageNetwork, data: LanguageData, model: LanguageModel, characters_V: Tensor,
                  words: Sequence[str]) -> None:  # fmt: skip
         super().__init__()
+        self.model = model
         self.network, self.data, self.ar, self.tar, self.words = network, data, model.ar, model.tar, list(words)
         self.register_buffer("characters_V", characters_V, persistent=False)
         self._state: Any = None
@@ -122,6 +124,7 @@ class LanguageModule(TaskModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["vocabulary"] = self.words
+        checkpoint["language_model"] = self.model.model_dump(mode="json")
 
 
 @contextmanager

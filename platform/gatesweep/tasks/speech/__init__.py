@@ -1,0 +1,1 @@
+"""Speech: isolated words, speakers, and strings of words, from log-mel features."""
