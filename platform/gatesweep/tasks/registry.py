@@ -58,6 +58,12 @@ TASKS: dict[str, TaskEntry] = {
         metrics=("loss", "ppl", "bpc"),
         model="gatesweep.tasks.language_modeling.config:LanguageModel",
     ),
+    "music": TaskEntry(
+        config="gatesweep.tasks.music.config:MusicData",
+        task="gatesweep.tasks.music.task:Music",
+        metrics=("loss", "piece_loss", "accuracy"),
+        model="gatesweep.tasks.music.config:MusicModel",
+    ),
     "sequence_classification": TaskEntry(
         config="gatesweep.tasks.classification.config:ClassificationData",
         task="gatesweep.tasks.classification.task:SequenceClassification",
