@@ -81,7 +81,7 @@ def verify(names: Names = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. traffic, reviews, own.csv, multi30k/")],
+def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. traffic, reviews, own.csv, multi30k/, jsb.json")],
             series: Annotated[str | None, typer.Option(help="Another series of the set, e.g. household.")] = None,
             source: Annotated[str | None, typer.Option(help="Language of parallel files, e.g. de.")] = None,
             target: Annotated[str | None, typer.Option(help="The other language, e.g. en.")] = None,
@@ -91,7 +91,8 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
     """Judge a set, or text of your own.
 
     A series: gaps, repeats, outliers, leakage, constants, missing values, the sizes of the splits. Text: empty,
-    repeated, overlong, in a wrong script, wrongly labelled, unpaired, leakage, the growth of the vocabulary.
+    repeated, overlong, in a wrong script, wrongly labelled, unpaired, leakage, the growth of the vocabulary. Music: silent
+    or short pieces, notes out of range, repeats in any key, leakage, drift between splits.
     """
     from gatesweep.data import catalogue
     from gatesweep.data.quality import quality as judge
@@ -102,6 +103,10 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
     known = catalogue.load().sets
     if name in known and known[name].kind == "series":
         report: Any = judge(name, series=series, say=_say)
+    elif known[name].kind == "scores" if name in known else _is_music(name):
+        from gatesweep.data.music.quality import music_quality
+
+        report = music_quality(name, say=_say)
     else:
         from gatesweep.data.text.dispatch import text_quality
 
@@ -110,6 +115,15 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
         _print_json(report.as_dict())
         return
     _table([report.name, ""], report.rows_of_table())
+
+
+def _is_music(name: str) -> bool:
+    """Whether there is music at a path, by the names of its files."""
+    from pathlib import Path
+
+    from gatesweep.data.music.reading import is_music
+
+    return is_music(Path(name).expanduser())
 
 
 def _say(line: str) -> None:

@@ -8,6 +8,9 @@ from ...errors import DataError
 from . import published, scores
 from .rolls import Music, OutOfRange
 
+PAPERS = ("README", "LICENSE", "LICENCE", "COPYING")
+"""Files that may lie beside music, whatever their ending."""
+
 
 def read_music(path: Path, *, name: str | None = None, grid: scores.Grid = "quarter",
                out_of_range: OutOfRange = "refuse") -> Music:
@@ -40,5 +43,10 @@ def music_files(path: Path) -> list[Path]:
 
 
 def is_music(path: Path) -> bool:
-    """Whether `read_music` would try: JSON may be anything, and is asked for its splits when it is read."""
-    return bool(music_files(path))
+    """Whether a path is a file of music, or a folder of such files and papers about them, by their names."""
+    if not path.exists():
+        return False
+    music = set(music_files(path))
+    return bool(music) and (path.is_file() or all(
+        each in music or each.name.startswith(".") or each.stem.upper() in PAPERS
+        for each in path.rglob("*") if each.is_file()))  # fmt: skip
