@@ -97,6 +97,11 @@ class NoteModel(nn.Module):
             IndependentNotes(width, notes) if head == "independent" else AutoregressiveNotes(width, notes, head_size)
         )
 
+    @torch.no_grad()
+    def start_from(self, p_K: Tensor) -> None:
+        """Let an untrained network's notes sound as often as they do in the data: log-odds as the output's bias."""
+        self.head.output.bias.copy_(torch.logit(p_K))
+
     def read(self, given_BTK: Tensor, lengths_B: Tensor | None = None, state: Any = None) -> Encoded:
         """What the encoder makes of frames, each to tell the one after it."""
         return self.encoder(self.embedding(self.input_dropout(given_BTK)), lengths_B, state)  # type: ignore[no-any-return]

@@ -18,12 +18,18 @@ from gatesweep.tasks.music.loaders import MusicBatch
 from gatesweep.tasks.music.metrics import Sums
 
 
-def build_network(model: MusicModel, seed: int) -> NoteModel:
-    """The network with weights that are a function of `seed`, whatever was drawn before."""
+def build_network(model: MusicModel, p_K: Tensor, seed: int) -> NoteModel:
+    """The network with weights that are a function of `seed`, whatever was drawn before.
+
+    Args:
+        p_K: how often each note sounds in training; what an untrained network begins with.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return NoteModel(model, NOTES, head=model.head, head_size=model.head_size,
+        network = NoteModel(model, NOTES, head=model.head, head_size=model.head_size,
                          embedding_size=model.embedding_size, input_dropout=model.input_dropout)  # fmt: skip
+    network.start_from(p_K)
+    return network
 
 
 class NotesModule(TaskModule):

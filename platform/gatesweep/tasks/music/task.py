@@ -45,7 +45,8 @@ class Music:
         self.splits = tuple(self.prepared.splits)
         self.data_module = MusicModule(dict(self.prepared.splits), batch_size=batch_size, seed=seed,
                                        transpose=data.transpose, window=data.window)  # fmt: skip
-        self.module = NotesModule(build_network(model, seed), data)
+        often_K = baselines.Notes.fit(self.prepared.splits["train"]).p_K
+        self.module = NotesModule(build_network(model, torch.from_numpy(often_K), seed), data)
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """Each note by itself, given whether it sounded before; beside the notes' frequencies."""
