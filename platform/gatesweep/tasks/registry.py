@@ -70,6 +70,12 @@ TASKS: dict[str, TaskEntry] = {
         metrics=("loss", "accuracy", "f1", "auroc", "ece"),
         model="gatesweep.tasks.classification.config:ClassificationModel",
     ),
+    "synthetic": TaskEntry(
+        config="gatesweep.tasks.synthetic.config:SyntheticData",
+        task="gatesweep.tasks.synthetic.task:Synthetic",
+        metrics=("loss", "accuracy"),
+        model="gatesweep.tasks.synthetic.config:SyntheticModel",
+    ),
     "translation": TaskEntry(
         config="gatesweep.tasks.translation.config:TranslationData",
         task="gatesweep.tasks.translation.task:Translation",
