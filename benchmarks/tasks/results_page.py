@@ -20,7 +20,8 @@ What the committed experiments reach, measured by `benchmarks/tasks/*.py`; each 
 "baseline" a model without recurrence on the same examples. Times are of the whole training, scoring included.
 """
 TITLES = {"language_modeling": "Language modelling", "sequence_classification": "Sentiment",
-          "translation": "Translation", "families": "Families", "transfer": "Transfer"}  # fmt: skip
+          "translation": "Translation", "music": "Polyphonic music",
+          "synthetic": "Synthetic long memory", "families": "Families", "transfer": "Transfer"}  # fmt: skip
 
 
 def page() -> str:
