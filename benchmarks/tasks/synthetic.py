@@ -27,8 +27,8 @@ SOLVED = {"adding": ("loss", 0.005), "copy": ("accuracy", 0.99), "recall": ("acc
 CHRONO = ("vanilla", "peephole", "coupled", "gru", "slstm", "mingru", "minlstm")
 """Cells whose gates start with memories up to the problem's length."""
 
-CELLS = ("vanilla", "peephole", "coupled", "nig", "nfg", "nog", "niaf", "noaf", "fgr", "gru", "gru_before", "rnn", "slstm",
-         "mlstm", "minlstm", "mingru")  # fmt: skip
+CELLS = ("vanilla", "peephole", "coupled", "nig", "nfg", "nog", "niaf", "noaf", "fgr", "gru", "gru_before", "rnn",
+         "slstm", "mlstm", "minlstm", "mingru")  # fmt: skip
 FAMILIES = ("transformer", "tcn", "xlstm", "memory")
 LONG = {
     "adding, T = 600": ("adding_600.yaml", "chrono-initialised; guessing has 1/6", "LSTM .164, GRU 5e-5"),
@@ -69,9 +69,10 @@ def grow(rows: Rows, problem: str, cell: str, seed: int, *, resume: bool) -> Non
         name = f"{problem}, T = {length}, {cell}"
         if not (resume and rows.has(name, seed)):
             row = train(name, EXPERIMENTS / "synthetic.yaml", seed=seed, overrides=overrides_of(problem, length, cell))
-            rows.add({**row, "problem": problem, "length": length, "cell": cell, "show": [f"test/{SOLVED[problem][0]}"]})
+            rows.add({**row, "problem": problem, "length": length, "cell": cell,
+                      "show": [f"test/{SOLVED[problem][0]}"]})  # fmt: skip
             print(name, f"seed {seed}:", told(row))
-        if not solved([each for each in rows.rows if (each["name"], each["seed"]) == (name, seed)][0]):
+        if not solved(next(each for each in rows.rows if (each["name"], each["seed"]) == (name, seed))):
             return
 
 
@@ -100,8 +101,8 @@ def write_page(rows: Sequence[Row]) -> None:
     """The longest length that each cell solves, as a table; its score over the length, as curves."""
     grown = [row for row in rows if "cell" in row]
     lines = ["# What each cell can remember", "",
-             f"The longest length that is solved within one budget ({', '.join(BUDGET)}), by `benchmarks/tasks/synthetic.py`; "
-             "`-`: not even the shortest. Solved is " + "; ".join(
+             f"The longest length that is solved within one budget ({', '.join(BUDGET)}), by "
+             "`benchmarks/tasks/synthetic.py`; `-`: not even the shortest. Solved is " + "; ".join(
                  f"{problem}: {measure} {'<=' if measure == 'loss' else '>='} {border}"
                  for problem, (measure, border) in SOLVED.items()) + ".", "",
              f"| cell | {' | '.join(LENGTHS)} |", "|---|" + "---|" * len(LENGTHS)]  # fmt: skip

@@ -50,11 +50,13 @@ def rest(duration: int) -> str:
 
 def score(parts: dict[str, list[str]], divisions: int = 2) -> str:
     """A partwise score: of each part its measures' inner XML."""
-    listed = "".join(f'<score-part id="P{i}"><part-name>{name}</part-name></score-part>' for i, name in enumerate(parts))
+    listed = "".join(
+        f'<score-part id="P{i}"><part-name>{name}</part-name></score-part>' for i, name in enumerate(parts))
     head = f"<attributes><divisions>{divisions}</divisions></attributes>"
     bodies = "".join(
         f'<part id="P{i}">'
-        + "".join(f'<measure number="{n}">{head if n == 1 else ""}{body}</measure>' for n, body in enumerate(measures, 1))
+        + "".join(f'<measure number="{n}">{head if n == 1 else ""}{body}</measure>'
+                  for n, body in enumerate(measures, 1))
         + "</part>" for i, measures in enumerate(parts.values()))
     return f'<?xml version="1.0"?><score-partwise><part-list>{listed}</part-list>{bodies}</score-partwise>'
 

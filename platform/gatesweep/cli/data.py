@@ -81,7 +81,7 @@ def verify(names: Names = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. traffic, reviews, own.csv, multi30k/, jsb.json")],
+def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. traffic, reviews, own.csv, multi30k/, x.mat")],
             series: Annotated[str | None, typer.Option(help="Another series of the set, e.g. household.")] = None,
             source: Annotated[str | None, typer.Option(help="Language of parallel files, e.g. de.")] = None,
             target: Annotated[str | None, typer.Option(help="The other language, e.g. en.")] = None,
@@ -91,8 +91,9 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
     """Judge a set, or text of your own.
 
     A series: gaps, repeats, outliers, leakage, constants, missing values, the sizes of the splits. Text: empty,
-    repeated, overlong, in a wrong script, wrongly labelled, unpaired, leakage, the growth of the vocabulary. Music: silent
-    or short pieces, notes out of range, repeats in any key, leakage, drift between splits.
+    repeated, overlong, in a wrong script, wrongly labelled, unpaired, leakage, the growth of the vocabulary.
+
+    Music: silent or short pieces, notes out of range, repeats in any key, leakage, drift between splits.
     """
     from gatesweep.data import catalogue
     from gatesweep.data.quality import quality as judge

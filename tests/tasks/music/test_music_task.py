@@ -298,7 +298,8 @@ def test_the_command_writes_the_same_midi_for_the_same_seed(run_id: str, tmp_pat
     assert sorted(on)[:1] == [min(each for notes in whole for each in notes)]
 
 
-@pytest.mark.parametrize(("out", "said"), [("a.txt", "is no name of a MIDI file"), ("none/a.mid", "its folder is not there")])
+@pytest.mark.parametrize(("out", "said"), [("a.txt", "is no name of a MIDI file"),
+                                           ("none/a.mid", "its folder is not there")])
 def test_a_place_where_no_midi_can_be_written_is_refused(run_id: str, tmp_path: Path, out: str, said: str) -> None:
     answer = _asked("sample", run_id, "--tokens", "3", "--out", str(tmp_path / out))
     assert answer.exit_code == 2

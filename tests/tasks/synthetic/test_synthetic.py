@@ -143,7 +143,8 @@ def test_an_example_is_a_function_of_seed_split_epoch_and_number(problem: str) -
     one = module.drawn("train").example(0, 5)
     again = task_of(problem, data={"length": 30}).data_module.drawn("train").example(0, 5)
     assert (one.x_ND == again.x_ND).all()
-    for other in (module.drawn("train").example(1, 5), module.drawn("train").example(0, 6), module.drawn("val").example(0, 5)):
+    for split, epoch, number in (("train", 1, 5), ("train", 0, 6), ("val", 0, 5)):
+        other = module.drawn(split).example(epoch, number)
         assert one.x_ND.shape != other.x_ND.shape or (one.x_ND != other.x_ND).any()
 
 

@@ -75,8 +75,8 @@ class MusicReport:
     def rows_of_table(self) -> list[tuple[str, str]]:
         """Label and value, for a table of two columns."""
         rows = [row for part in self.parts for row in part.rows_of_table()]
-        return rows + [(f"leakage {each}", f"{count:,} equal pieces, {self.tunes[each]:,} of a tune of the first; drift "
-                                           f"of the notes {self.drift[each]:.3f}")
+        return rows + [(f"leakage {each}", f"{count:,} equal pieces, {self.tunes[each]:,} of a tune of the first; "
+                                           f"drift of the notes {self.drift[each]:.3f}")
                        for each, count in self.leakage.items()]  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Piece:
             DataError: a note would leave the piano.
         """
         found = self.range()
-        if found and not (LOWEST <= found[0] + semitones and found[1] + semitones <= HIGHEST):
+        if found and (found[0] + semitones < LOWEST or found[1] + semitones > HIGHEST):
             raise DataError(f"has notes {found[0]} to {found[1]}: {semitones:+d} semitones leave {LOWEST}-{HIGHEST}",
                             place=self.name)  # fmt: skip
         return replace(self, roll_TK=np.roll(self.roll_TK, semitones, axis=1))

@@ -7,6 +7,7 @@ piece is in is a function of (seed, epoch) like the order. Shape suffixes: B bat
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +88,7 @@ def cut(pieces: Sequence[Piece], window: int | None) -> list[Piece]:
     for piece in pieces:
         count = max(1, -(-len(piece) // window))
         borders = np.linspace(0, len(piece), count + 1).round().astype(int)
-        parts += [Piece(piece.name, piece.roll_TK[a:b]) for a, b in zip(borders, borders[1:], strict=False)]
+        parts += [Piece(piece.name, piece.roll_TK[a:b]) for a, b in pairwise(borders)]
     return parts
 
 

@@ -74,7 +74,9 @@ def choices(inner: str) -> int:
 
 def follows(symbols: str) -> bool:
     """Whether these are an embedded Reber string."""
-    if len(symbols) < 5 or symbols[0] != "B" or symbols[-1] != "E" or symbols[1] not in "TP" or symbols[1] != symbols[-2]:
+    if len(symbols) < 5 or symbols[0] + symbols[-1] != "BE":
+        return False
+    if symbols[1] not in "TP" or symbols[1] != symbols[-2]:
         return False
     try:
         choices(symbols[2:-2])
