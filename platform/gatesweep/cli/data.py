@@ -81,7 +81,7 @@ def verify(names: Names = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. traffic, reviews, own.csv, multi30k/, x.mat")],
+def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. traffic, reviews, own.csv, multi30k/")],
             series: Annotated[str | None, typer.Option(help="Another series of the set, e.g. household.")] = None,
             source: Annotated[str | None, typer.Option(help="Language of parallel files, e.g. de.")] = None,
             target: Annotated[str | None, typer.Option(help="The other language, e.g. en.")] = None,
