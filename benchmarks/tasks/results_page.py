@@ -21,8 +21,8 @@ What the committed experiments reach, measured by `benchmarks/tasks/*.py`; each 
 clock, which on a machine with other work shows more than the training, and of CPU.
 """
 TITLES = {"language_modeling": "Language modelling", "sequence_classification": "Sentiment",
-          "translation": "Translation", "speech_recognition": "Speech", "families": "Families",
-          "transfer": "Transfer"}  # fmt: skip
+          "translation": "Translation", "speech_recognition": "Speech", "music": "Polyphonic music",
+          "synthetic": "Synthetic long memory", "families": "Families", "transfer": "Transfer"}  # fmt: skip
 
 
 def page() -> str:

@@ -120,16 +120,18 @@ def sample(
     temperature: float = 1.0,
     top_p: float = 1.0,
     seed: int = 0,
+    out: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Sample:
-    """Text that a run's model writes after `prompt`: see `gatesweep.runs.sampling.sample`."""
+    """What a run's model writes after `prompt`, text or music: see `gatesweep.runs.sampling.sample`."""
     from gatesweep.runs.sampling import check
     from gatesweep.runs.sampling import sample as write
 
-    check(tokens, temperature, top_p, seed)
+    check(tokens, temperature, top_p, seed, out)
     return write(
-        name, open_store(), prompt=prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed, say=say
-    )
+        name, open_store(), prompt=prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed, out=out,
+        say=say,
+    )  # fmt: skip
 
 
 def load(name: str) -> TaskModule:

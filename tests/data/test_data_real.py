@@ -12,6 +12,8 @@ import yaml
 
 from gatesweep.data import catalogue, pins
 from gatesweep.data.fetch import Dataset, ensure
+from gatesweep.data.music.musicxml import read_score
+from gatesweep.data.music.scores import four_voices, read_chorales
 from gatesweep.data.quality import quality_of
 from gatesweep.data.readers import load_series
 from gatesweep.data.text import read_reviews, read_verses
@@ -151,3 +153,16 @@ def test_verses_are_31_102_numbers_of_which_31_071_have_both_texts() -> None:
     assert "メビボセテ" in by_reference["2Sm 19:25"].target
     assert ("Huram" in by_reference["2Chr 2:13"].source, "ヒラム" in by_reference["2Chr 2:13"].target) == (True, True)
     assert sum(len(each.source.split()) for each in pairs) == pytest.approx(766_000, rel=0.05)
+
+
+def test_chorales_have_one_of_each_voice_and_begin_as_bach_wrote_them() -> None:
+    dataset = _real("chorales")
+    assert len(dataset.files) == catalogue.entry("chorales").rows == 408
+    music = read_chorales(dataset, "quarter")
+    account = music.accounts["all"]
+    assert (account.read, account.kept, sum(account.dropped.values())) == (408, 405, 3)
+    pieces = {piece.name: piece for piece in music.parts["all"]}
+    assert pieces["bwv1.6"].notes()[:3] == [[53, 57, 60, 65], [52, 55, 60, 72], [53, 57, 60, 69]]  # F, C/E, F
+    assert max(int(piece.roll_TK.sum(axis=1).max()) for piece in pieces.values()) == 4
+    soprano = four_voices(read_score(dataset.path / "bwv1.6.mxl"))[0]  # type: ignore[index]
+    assert [note.midi for note in soprano.notes[:3]] == [65, 72, 69]

@@ -111,18 +111,21 @@ def evaluate(
 
 def sample(
     run: RunName,
-    prompt: Annotated[str, typer.Option(help='What the text begins with, e.g. "the film is"')] = "",
-    tokens: Annotated[int, typer.Option(help="How many words, or characters, to write.")] = 50,
+    prompt: Annotated[str, typer.Option(help='What it begins with, e.g. "the film is"; "60 64 67"')] = "",
+    tokens: Annotated[int, typer.Option(help="How many words, characters or frames to write.")] = 50,
     temperature: Annotated[float, typer.Option(help="Below 1 likelier words come more often; 0: the likeliest.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest words of this share, e.g. 0.9")] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest of this share, e.g. 0.9")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there too: text, or of music MIDI, e.g. new.mid")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Let a run's language model write."""
+    """Let a run's language model write, or a model of music compose."""
     from gatesweep.cli.training import sample as write
 
     with answering():
-        write(run, prompt, tokens, temperature, top_p, seed, as_json=json)
+        write(run, prompt, tokens, temperature, top_p, seed, out, as_json=json)
 
 
 def report(sweep_id: SweepId, json: JsonOption = False) -> None:

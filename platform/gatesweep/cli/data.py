@@ -93,6 +93,7 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
     A series: gaps, repeats, outliers, leakage, constants, missing values, the sizes of the splits. Text: empty,
     repeated, overlong, in a wrong script, wrongly labelled, unpaired, leakage, the growth of the vocabulary.
     Recordings: silent, clipped, broken, repeated, at another rate, leakage.
+    Music: silent or short pieces, notes out of range, repeats in any key, leakage, drift between splits.
     """
     from gatesweep.data import catalogue
     from gatesweep.data.audio.quality import audio_quality, is_audio
@@ -106,6 +107,10 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
         report: Any = judge(name, series=series, say=_say)
     elif is_audio(name):
         report = audio_quality(name, say=_say)
+    elif known[name].kind == "scores" if name in known else _is_music(name):
+        from gatesweep.data.music.quality import music_quality
+
+        report = music_quality(name, say=_say)
     else:
         from gatesweep.data.text.dispatch import text_quality
 
@@ -114,6 +119,15 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
         _print_json(report.as_dict())
         return
     _table([report.name, ""], report.rows_of_table())
+
+
+def _is_music(name: str) -> bool:
+    """Whether there is music at a path, by the names of its files."""
+    from pathlib import Path
+
+    from gatesweep.data.music.reading import is_music
+
+    return is_music(Path(name).expanduser())
 
 
 def _say(line: str) -> None:

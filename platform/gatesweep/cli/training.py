@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gatesweep.cli.answer import print_json, say
 
 MEASURES: dict[str, Literal["min", "max"]] = {
-    "mae": "min", "accuracy": "max", "ppl": "min", "bpc": "min", "bleu": "max",
+    "piece_loss": "min", "mae": "min", "accuracy": "max", "ppl": "min", "bpc": "min", "bleu": "max",
 }  # fmt: skip
 """By which a task's model is compared with its baseline in words."""
 
@@ -57,18 +57,21 @@ def score(name: str, split: str, data: Path | None, predictions: Path | None, *,
 
 
 def sample(
-    name: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int, *, as_json: bool
+    name: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int, out: Path | None, *, as_json: bool
 ) -> None:  # fmt: skip
     """Write on from a prompt, print."""
     from gatesweep import api
 
-    result = api.sample(name, prompt=prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed, say=say)
+    result = api.sample(name, prompt=prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed, out=out,
+                        say=say)
     if as_json:
         print_json(result.as_dict())
         return
     if result.unknown:
         say(f"note: the model does not know {', '.join(result.unknown)}, and has read <unk> there")
     print(result.prompt + result.text)
+    if result.file:
+        say(f"written to {result.file}")
 
 
 def _print(result: RunResult, as_json: bool) -> None:

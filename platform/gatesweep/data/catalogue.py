@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, PositiveInt, StringConstraints, ValidationError, model_validator
+from pydantic import Field, PositiveInt, StringConstraints, ValidationError, field_validator, model_validator
 
 from ..config.section import Section
 from ..errors import ConfigError, DataError
 from .rules import SeriesSpec
 
 PATH = Path(__file__).with_name("catalogue.yaml")
+MANIFESTS = Path(__file__).with_name("manifests")
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 SetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Kind = Literal["series", "labelled-text", "parallel-text", "word-vectors", "encoder", "recordings", "frames"]
+Kind = Literal["series", "labelled-text", "parallel-text", "word-vectors", "encoder", "recordings", "frames", "scores"]
 """What a set holds, and with that who reads it."""
 
 
@@ -116,16 +117,27 @@ class Entry(Section):
     """What it holds."""
 
     rows: PositiveInt
-    """Rows of the default series' file, as published; of another kind its texts, pairs, vectors or vocabulary."""
+    """Rows of the default series' file, as published; of another kind its texts, pairs, vectors, vocabulary
+    or scores."""
 
     files: dict[FileName, Member]
-    """File name in the set -> the member that it comes from."""
+    """File name in the set -> the member that it comes from; in the catalogue, of a set of many files, the name of a
+    list in `manifests/`: a line `md5 size_bytes member` for each."""
 
     series: dict[SetName, SeriesSpec] = {}
     """The series that can be read from it; the first is the default."""
 
     splits: SplitShares = SplitShares()
     """The default split."""
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _listed(cls, files: object) -> object:
+        if not isinstance(files, str):
+            return files
+        lines = (line.split(" ", 2) for line in (MANIFESTS / files).read_text(encoding="utf-8").splitlines())
+        return {member.rpartition("/")[2]: {"member": member, "md5": md5, "size_bytes": int(size)}
+                for md5, size, member in lines}  # fmt: skip
 
     @model_validator(mode="after")
     def _series_read_files_that_exist(self) -> Self:

@@ -58,6 +58,12 @@ TASKS: dict[str, TaskEntry] = {
         metrics=("loss", "ppl", "bpc"),
         model="gatesweep.tasks.language_modeling.config:LanguageModel",
     ),
+    "music": TaskEntry(
+        config="gatesweep.tasks.music.config:MusicData",
+        task="gatesweep.tasks.music.task:Music",
+        metrics=("loss", "piece_loss", "accuracy"),
+        model="gatesweep.tasks.music.config:MusicModel",
+    ),
     "sequence_classification": TaskEntry(
         config="gatesweep.tasks.classification.config:ClassificationData",
         task="gatesweep.tasks.classification.task:SequenceClassification",
@@ -70,6 +76,12 @@ TASKS: dict[str, TaskEntry] = {
         metrics=("loss", "accuracy", "wer", "cer", "per", "beam_accuracy", "beam_wer", "beam_cer", "beam_per"),
         late=("beam_accuracy", "beam_wer", "beam_cer", "beam_per"),
         model="gatesweep.tasks.speech.config:SpeechModel",
+    ),
+    "synthetic": TaskEntry(
+        config="gatesweep.tasks.synthetic.config:SyntheticData",
+        task="gatesweep.tasks.synthetic.task:Synthetic",
+        metrics=("loss", "accuracy"),
+        model="gatesweep.tasks.synthetic.config:SyntheticModel",
     ),
     "translation": TaskEntry(
         config="gatesweep.tasks.translation.config:TranslationData",
