@@ -53,6 +53,9 @@ class Series:
     unit: str | None
     cleaning: CleaningReport
 
+    filled_NC: Mask | None = None
+    """The same of every column; None where only the target's are told."""
+
     @property
     def values_N(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The target's values."""
@@ -128,4 +131,4 @@ def read_series(path: Path, spec: SeriesSpec, label: str) -> Series:
     done = clean(table, spec.rules, step=spec.step, name=label, days=days,
                  origin=Origin(str(path), stamps_of(table), in_file_order=spec.pivot is None))
     return Series(label, done.frame, spec.target, tuple(spec.past), tuple(spec.known), done.step, done.segments,
-                  done.filled, spec.unit, done.report)
+                  done.filled, spec.unit, done.report, done.filled_NC)
