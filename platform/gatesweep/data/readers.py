@@ -107,6 +107,16 @@ def read_csv(path: str | Path, *, target: str | None, time: str | None = None, p
     return read_series(place, spec, place.name)
 
 
+def read_whole_csv(path: str | Path, *, target: str) -> Series:
+    """A user's own CSV with every further column as a covariate.
+
+    Raises:
+        DataError: as `load_series`.
+    """
+    _, *columns = _header(Path(path))
+    return read_csv(path, target=target, past=[name for name in columns if name != target])
+
+
 def _header(path: Path) -> list[str]:
     try:
         return [str(name) for name in pd.read_csv(path, nrows=0).columns]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gatesweep.cells.config import RecurrentConfig
 from gatesweep.models.decoder import Decoder, DecoderState
 from gatesweep.models.encoder_decoder_config import EncoderDecoderConfig
 from gatesweep.models.encoders import build_encoder
@@ -24,8 +25,8 @@ from gatesweep.models.forecaster_config import ForecastModel
 
 
 class StepForecaster(nn.Module):
-    """See the module; arguments and shapes as of `Forecaster`. What is fed back is the point of each output: its center,
-    or the median."""
+    """See the module; arguments and shapes as of `Forecaster`. What is fed back is the point of each output: its
+    center, or the median."""
 
     def __init__(self, config: ForecastModel, past_size: int, future_size: int, horizon: int, targets: int = 1) -> None:
         super().__init__()
@@ -34,8 +35,8 @@ class StepForecaster(nn.Module):
         self.says = config.parameters_a_step
         self.fed = config.levels.index(0.5) if config.output == "quantiles" else 0
         self.encoder = build_encoder(config, past_size)
-        shared = {name: getattr(config, name) for name in EncoderDecoderConfig.model_fields
-                  if name in type(config).model_fields}
+        asked = (*RecurrentConfig.model_fields, "attention", "decoder_layers")
+        shared = {name: getattr(config, name) for name in asked}  # whatever the family, the decoder is recurrent
         reading = EncoderDecoderConfig(**shared, embedding_size=config.hidden_size)
         self.decoder = Decoder(reading, self.encoder.output_size)
         self.read = nn.Linear(future_size + (targets if self.taught else 0), config.hidden_size)

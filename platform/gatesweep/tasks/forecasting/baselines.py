@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -39,12 +37,13 @@ def seasonal_naive(values_N: Floats, origin_W: NDArray[np.int64], horizon: int, 
 
 
 def score(values: Floats, truth: Floats, origin_W: Tensor, horizon: int, lag: int | None, naive_error: float,
-          horizons: tuple[int, ...] = ()) -> dict[str, float]:
+          horizons: tuple[int, ...] = (), *, squared: bool = False) -> dict[str, float]:
     """Metrics of the last value (`lag` none) or of a seasonal naive forecast over these windows.
 
     Args:
         values: `[N]`, or of several targets `[N, Y]`.
         truth: `values`, NaN where it was never measured.
+        horizons, squared: see `metrics_of`.
     """
     sums = zero_sums(horizons)
     for values_N, truth_N in zip(_columns(values), _columns(truth), strict=True):
@@ -52,9 +51,9 @@ def score(values: Floats, truth: Floats, origin_W: Tensor, horizon: int, lag: in
             forecast = (last_value(values_N, origin_B, horizon) if lag is None
                         else seasonal_naive(values_N, origin_B, horizon, lag))
             truth_BF = truth_N[origin_B[:, None] + np.arange(horizon)]
-            sums = sums + sums_of(*(torch.from_numpy(each) for each in (forecast, truth_BF, values_N[origin_B - 1])),
-                                  horizons)
-    found = metrics_of(sums, naive_error, horizons)
+            sums = sums + sums_of(torch.from_numpy(forecast), torch.from_numpy(truth_BF),
+                                  torch.from_numpy(values_N[origin_B - 1]), horizons)
+    found = metrics_of(sums, naive_error, horizons, squared=squared)
     found.pop("loss", None)
     return found
 
@@ -88,19 +87,10 @@ def _moves(values: Floats, origin_W: Tensor, horizon: int) -> Floats:
 
 def baseline(values: Floats, truth: Floats, origin_W: Tensor, horizon: int, lags: tuple[int, ...], chosen: int,
              naive_error: float, further: dict[str, dict[str, float]] | None = None,
-             horizons: tuple[int, ...] = ()) -> Baseline:
+             horizons: tuple[int, ...] = (), *, squared: bool = False) -> Baseline:
     """Every candidate scored on these windows, the seasonal one at lag `chosen` being the baseline."""
     asked = {LAST_VALUE: None, **{seasonal_name(lag): lag for lag in lags}}
-    candidates = {name: score(values, truth, origin_W, horizon, lag, naive_error, horizons)
+    candidates = {name: score(values, truth, origin_W, horizon, lag, naive_error, horizons, squared=squared)
                   for name, lag in asked.items()}
     name = seasonal_name(chosen)
     return Baseline(name=name, metrics=candidates[name], candidates=candidates | (further or {}))
-
-
-def with_mse(found: Baseline) -> Baseline:
-    """The same, with MSE beside every RMSE."""
-    def told(metrics: Mapping[str, float]) -> dict[str, float]:
-        return dict(metrics) | {name.replace("rmse", "mse"): value**2 for name, value in metrics.items()
-                                if name.startswith("rmse")}  # fmt: skip
-
-    return Baseline(found.name, told(found.metrics), {name: told(each) for name, each in found.candidates.items()})

@@ -40,7 +40,7 @@ class ForecastingData(Section):
 
     name: str | None = None
     """A set of the catalogue, e.g. `traffic` (`gatesweep data list` names them); or give `path`. `ett` is a published
-    set in a file of yours, which `path` names: its rows are counted, and its splits are 12, 4 and 4 months of 30 days."""
+    set in a file of yours, which `path` names: its rows are counted, its splits are 12, 4 and 4 months of 30 days."""
 
     series: str | None = None
     """Which of the set's series, e.g. `household` of `energy`; none takes its first."""
@@ -69,11 +69,11 @@ class ForecastingData(Section):
 
     channels: Literal["independent", "joint"] = "independent"
     """Of several targets. independent: one set of weights forecasts each of them from its own past, a window being one
-    series at one time; so a model learns from many series at once. joint: the model reads and forecasts all together."""
+    series at one time; so a model learns from many series at once. joint: all are read and forecast together."""
 
     static: dict[str, tuple[float, ...]] = {}
-    """What is known of each of several series once and for all, e.g. `{shop_1: [0.3, 1], shop_2: [0.9, 0]}`: read beside
-    every step of it. With `channels: independent`."""
+    """What is known of each of several series once and for all, e.g. `{shop_1: [0.3, 1], shop_2: [0.9, 0]}`: read
+    beside every step of it. With `channels: independent`."""
 
     horizon: PositiveInt = 24
     """How many steps ahead every forecast reaches, all at once."""

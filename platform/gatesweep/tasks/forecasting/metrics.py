@@ -82,17 +82,19 @@ def sums_of(forecast_BF: Tensor, truth_BF: Tensor, last_B: Tensor, horizons: tup
     return torch.stack([whole, *(error_sums(forecast_BF[:, :h], truth_BF[:, :h], last_B) for h in horizons)])
 
 
-def metrics_of(sums: Tensor, naive_error: float, horizons: tuple[int, ...], *, squared: bool = False) -> dict[str, float]:
+def metrics_of(sums: Tensor, naive_error: float, horizons: tuple[int, ...], *,
+               squared: bool = False) -> dict[str, float]:
     """The metrics of `sums_of`; over the first h steps `mae_h6` and `rmse_h6`.
 
     Args:
-        squared: whether MSE is told too.
+        squared: of standardised values: MSE is told, and MAPE, a share of values around 0, is not.
     """
     found: dict[str, float] = {}
     for row, steps in zip(sums, (None, *horizons), strict=True):
         named = from_sums(row, naive_error)
         if squared and "rmse" in named:
             named["mse"] = named["rmse"] ** 2
+            named.pop("mape", None)
         if steps is not None:
             named = {f"{name}_h{steps}": named[name] for name in SHORTER if name in named}
         found |= named

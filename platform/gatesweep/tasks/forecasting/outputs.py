@@ -36,7 +36,7 @@ LEAST_SCALE = 1e-4
 
 
 class Output:
-    """How the numbers that a network says are read, in scaled units. `said` is `[R, F]` of a point, else `[R, F, P]`."""
+    """How the numbers of a network are read, in scaled units. `said` is `[R, F]` of a point, else `[R, F, P]`."""
 
     def __init__(self, model: ForecastModel, loss: str) -> None:
         self.kind, self.levels, self.loss_name = model.output, model.levels, loss

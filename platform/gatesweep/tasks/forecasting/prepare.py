@@ -141,7 +141,11 @@ class Prepared:
 
     def windows(self, split: str) -> Windows:
         """The windows of a split."""
-        return Windows(self.table_ND, self.values_NY, self.truth_NY, self.origins(split), lookback=self.data.lookback,
+        return self.windows_at(self.origins(split))
+
+    def windows_at(self, origin_W: Tensor) -> Windows:
+        """The windows that begin at these rows."""
+        return Windows(self.table_ND, self.values_NY, self.truth_NY, origin_W, lookback=self.data.lookback,
                        horizon=self.data.horizon, known=self.known, columns_YD=self.columns_YD)
 
     def _too_short(self, split: str, border: tuple[int, int], before: int) -> DataError:
@@ -164,7 +168,7 @@ def prepare(series: Series, data: ForecastingData, *, place: str, scaler: Scaler
     """
     frame, targets = series.frame, targets_of(data, series)
     _check_columns(frame, [*targets, *data.covariates, *data.known], place)
-    borders = split_rows(len(frame), data.splits) if data.name != ETT else dict(zip(SPLITS, ett_rows(series), strict=True))
+    borders = ett_rows(series) if data.name == ETT else split_rows(len(frame), data.splits)
     learnt_NC = _learnt(series, data, targets, place)
     if scaler is None:
         train_NC = learnt_NC[: borders["train"][1]]
@@ -196,7 +200,7 @@ def filled_of(series: Series, targets: tuple[str, ...]) -> NDArray[np.bool_]:
     """Which values of each target a rule has filled in, `[N, Y]`."""
     if series.filled_NC is None:
         return np.repeat(series.filled_N[:, None], len(targets), axis=1)
-    return series.filled_NC[:, [series.frame.columns.get_loc(name) for name in targets]]
+    return np.asarray(series.filled_NC[:, series.frame.columns.get_indexer(list(targets))])
 
 
 def kept(data: ForecastingData, md5: str, load: Callable[[], Prepared]) -> Prepared:

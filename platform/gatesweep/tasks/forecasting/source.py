@@ -52,10 +52,10 @@ def _read_ett(dataset: Dataset, data: ForecastingData) -> Series:
     return series
 
 
-def ett_rows(series: Series) -> list[tuple[int, int]]:
+def ett_rows(series: Series) -> dict[str, tuple[int, int]]:
     """`[start, stop)` of train, val and test: 12, 4 and 4 months of 30 days (Zhou et al. 2021, section 5.1)."""
     month = MONTH_DAYS * 24 * (1 if series.step == "1h" else 4)
-    return [(0, 12 * month), (12 * month, 16 * month), (16 * month, 20 * month)]
+    return {"train": (0, 12 * month), "val": (12 * month, 16 * month), "test": (16 * month, 20 * month)}
 
 
 def read_like(file: Dataset, data: ForecastingData) -> Series:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from torch.utils.data import DataLoader
 
 from gatesweep.data.fetch import Dataset, ensure, user_file
+from gatesweep.data.quality import foresight_of
 from gatesweep.errors import ConfigError
 from gatesweep.models.forecaster_config import ForecastModel
 from gatesweep.tasks.base import Baseline
@@ -51,9 +53,9 @@ class Forecasting:
         if self.data.differenced:
             further = dict([baselines.majority_direction(own.truth_NY, own.origins("train"), asked.truth_NY, origin_W,
                                                          self.data.horizon)])
-        found = baselines.baseline(asked.values_NY, asked.truth_NY, origin_W, self.data.horizon, self.data.seasonal,
-                                   own.chosen_lag, float(self.module.naive_error), further, self.data.horizons)
-        return baselines.with_mse(found) if self.data.scores == "standardised" else found
+        return baselines.baseline(asked.values_NY, asked.truth_NY, origin_W, self.data.horizon, self.data.seasonal,
+                                  own.chosen_lag, float(self.module.naive_error), further, self.data.horizons,
+                                  squared=self.data.scores == "standardised")
 
     def loader(self, split: str, path: Path | None = None) -> DataLoader[WindowBatch]:
         """Every window of `train`, `val`, `test` or `all`, in the order of time.
@@ -104,11 +106,12 @@ def check(data: ForecastingData, model: ForecastModel) -> None:
     """
     if model.decoder == "segments" and data.lookback % model.segment:
         near = max(model.segment, data.lookback // model.segment * model.segment)
-        raise ConfigError(f"model.segment: pieces of {model.segment} steps do not divide data.lookback {data.lookback}",
-                          hint=f"data.lookback {near}")
+        raise ConfigError(f"model.segment: pieces of {model.segment} steps do not divide data.lookback"
+                          f" {data.lookback}", hint=f"data.lookback {near}")
     if model.output != "point" and data.differenced:
-        raise ConfigError(f"model.output: {model.output} of steps do not add up to those of the series, as data.transform"
-                          f" '{data.transform}' would have it", hint="transform: log or none, with model.normalise: last")
+        raise ConfigError(f"model.output: {model.output} of steps do not add up to those of the series, as"
+                          f" data.transform '{data.transform}' would have it",
+                          hint="transform: log or none, with model.normalise: last")
     several = len(data.targets) > 1 or (data.name == ETT and not data.target)
     if model.series_embedding and (not several or data.channels == "joint"):
         raise ConfigError("model.series_embedding: there are no several series that are forecast each for itself",
@@ -122,9 +125,13 @@ def describe(prepared: Prepared) -> list[str]:
     lines = list(series.cleaning.lines())
     for split, (start, stop) in prepared.borders.items():
         count = len(prepared.origins(split))
-        lines.append(f"{split}: {count:,} windows, {frame.index[start]} to {frame.index[stop - 1]}")
+        of_each = f" of each of {len(prepared.targets)} series" if prepared.independent else ""
+        lines.append(f"{split}: {count:,} windows{of_each}, {frame.index[start]} to {frame.index[stop - 1]}")
     lines.append(f"scaler: {data.scaler}, fitted on train: {series.target} ({data.transform}) center"
                  f" {float(prepared.scaler.center_C[0]):.6g}, scale {float(prepared.scaler.scale_C[0]):.6g}")
+    lines += [f"warning: column '{each.column}' has a rank correlation of {each.correlation:.2f} with what comes"
+              f" {each.steps} step(s) later: it seems to know the future" for each in foresight_of(series)
+              if each.suspicious]
     name = baselines.seasonal_name(prepared.chosen_lag)
     lines.append(f"baseline: {name} (of {list(data.seasonal)}, chosen on train)")
     filled = int(filled_of(series, prepared.targets).sum())
