@@ -71,11 +71,16 @@ def choose_lag(values: Floats, truth: Floats, train_W: Tensor, horizon: int, lag
 def majority_direction(train: Floats, train_W: Tensor, values: Floats, origin_W: Tensor,
                        horizon: int) -> tuple[str, dict[str, float]]:
     """Always saying what was the more frequent direction in training: what a directional accuracy has to beat."""
-    train_YWF, asked_YWF = _moves(train, train_W, horizon), _moves(values, origin_W, horizon)
-    up = (train_YWF > 0).sum() >= (train_YWF < 0).sum()
+    asked_YWF, up = _moves(values, origin_W, horizon), goes_up(train, train_W, horizon)
     rises, falls = int((asked_YWF > 0).sum()), int((asked_YWF < 0).sum())
     hits = rises if up else falls
     return f"always {'up' if up else 'down'}", {"direction": hits / (rises + falls)} if rises + falls else {}
+
+
+def goes_up(train: Floats, train_W: Tensor, horizon: int) -> bool:
+    """Whether more steps ahead lay above the last known value in training than below."""
+    moves_YWF = _moves(train, train_W, horizon)
+    return bool((moves_YWF > 0).sum() >= (moves_YWF < 0).sum())
 
 
 def _moves(values: Floats, origin_W: Tensor, horizon: int) -> Floats:

@@ -15,7 +15,7 @@ from gatesweep.data.quality import foresight_of
 from gatesweep.errors import ConfigError
 from gatesweep.models.forecaster_config import ForecastModel
 from gatesweep.tasks.base import Baseline
-from gatesweep.tasks.forecasting import baselines, figures, scored
+from gatesweep.tasks.forecasting import baselines, figures, predictability, scored
 from gatesweep.tasks.forecasting.config import ETT, ForecastingData
 from gatesweep.tasks.forecasting.loaders import EVAL_BATCH, WindowsModule, in_order
 from gatesweep.tasks.forecasting.module import build_module
@@ -68,6 +68,22 @@ class Forecasting:
     def predictions(self, split: str, path: Path | None = None) -> pd.DataFrame:
         """One row for each step of each window, in the series' own units: see `scored.table`."""
         return scored.table(self.module, self._prepared(path), self.loader(split, path))
+
+    def statements(self, split: str, path: Path | None = None) -> list[str]:
+        """Of a series that is learnt by its steps: in plain words whether they can be predicted, series by series."""
+        if not self.data.differenced:
+            return []
+        own, asked, table = self.prepared, self._prepared(path), self.predictions(split, path)
+        origin_W, lines = asked.origins(split), list[str]()
+        for number, name in enumerate(asked.targets):
+            part = table[table["series"] == name] if len(asked.targets) > 1 else table
+            one_N, train_N = asked.own_NY[:, number], own.own_NY[:, number]
+            up = baselines.goes_up(train_N, own.origins("train"), self.data.horizon)
+            naive = baselines.score(one_N, asked.truth_NY[:, number], origin_W, self.data.horizon, None, np.nan)["mae"]
+            lines += predictability.statements(part, pd.Series(one_N, asked.series.frame.index), up=up, target=name,
+                                               mae=float((part["truth"] - part["forecast"]).abs().mean()),
+                                               last_value_mae=naive)
+        return lines
 
     def figures(self, split: str, path: Path | None = None) -> dict[str, Figure]:
         """`forecast`: forecasts over the truth; `error_by_step`: MAE over the horizon, beside the baseline."""
