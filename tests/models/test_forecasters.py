@@ -82,7 +82,7 @@ def test_segments_equal_the_equations_written_step_by_step() -> None:
     padded = torch.cat([future[0], torch.zeros(1, 2)])
     expected = []
     for j in range(2):
-        query = network.position_JH[j] + network.ask(summary[0]) + network.known(padded[3 * j : 3 * j + 3].flatten())
+        query = network.position_JH[j] + network.known(padded[3 * j : 3 * j + 3].flatten())
         step, _ = network.decoder(query.reshape(1, 1, -1), network.bridge(summary))
         expected.append(network.write(step)[0, 0])
     torch.testing.assert_close(network(past, future)[0], torch.cat(expected)[:5])

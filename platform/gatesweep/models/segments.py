@@ -2,12 +2,12 @@
 
     s_i = ReLU(W_s [x_(iw) … x_(iw+w-1)] + b_s)                  pieces of w steps, with all their features
     h   = encoder(s_1 … s_(T/w))
-    q_j = p_j + W_h h + W_q [known_(jw) … known_(jw+w-1)]        a learnt position, and what is known ahead of piece j
+    q_j = p_j + W_q [known_(jw) … known_(jw+w-1)]                a learnt position, and what is known ahead of piece j
     d_j = one step of a decoder of the same cell, from the bridge's state of h, reading q_j
     [ŷ_(jw) … ŷ_(jw+w-1)] = W_o d_j + b_o
 
-The published model goes on with the encoder's own weights and asks with positions alone; here the decoder has weights
-of its own and is asked with h too, so that every family encodes and every cell decodes, even without a bridge (mlstm).
+The published model goes on with the encoder's own weights; here the decoder has its own, so that every family encodes.
+A cell without a bridge (mlstm) reads q_j + W_h h.
 
 Shape suffixes: B batch, T past steps, D past features, F horizon, E features known ahead, S pieces of the past, J
 ahead, W steps of a piece, H units, Y targets (times numbers said of each).
@@ -42,7 +42,7 @@ class SegmentForecaster(nn.Module):
         self.decoder = Recurrent(input_size=width, **common)
         self.bridge = Bridge(self.decoder, self.encoder.output_size)
         self.position_JH = nn.Parameter(0.1 * torch.randn(self.ahead, width))
-        self.ask = nn.Linear(self.encoder.output_size, width, bias=False)
+        self.ask = None if self.bridge.sizes else nn.Linear(self.encoder.output_size, width, bias=False)
         self.known = nn.Linear(self.piece * future_size, width, bias=False) if future_size else None
         self.dropout = nn.Dropout(config.dropout)
         self.write = nn.Linear(self.decoder.output_size, self.piece * targets)
@@ -59,7 +59,9 @@ class SegmentForecaster(nn.Module):
                               hint=f"a lookback of {T // self.piece * self.piece or self.piece}")
         pieces_BSH = self.input_dropout(self.read(past_BTD.reshape(B, T // self.piece, -1)).relu())
         encoded = self.encoder(pieces_BSH)
-        query_BJH = self.position_JH + self.ask(encoded.summary_BO).unsqueeze(1)
+        query_BJH = self.position_JH.expand(B, -1, -1)
+        if self.ask is not None:
+            query_BJH = query_BJH + self.ask(encoded.summary_BO).unsqueeze(1)
         if self.known is not None:
             padded_BFE = functional.pad(future_BFE, (0, 0, 0, self.ahead * self.piece - self.horizon))
             query_BJH = query_BJH + self.known(padded_BFE.reshape(B, self.ahead, -1))
