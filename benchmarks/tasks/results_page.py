@@ -19,7 +19,8 @@ What the committed experiments reach, measured by `benchmarks/tasks/*.py`; each 
 `benchmarks/results/tasks/` with its configuration's digest. "published" is the number of others for the same setting,
 "baseline" a model without recurrence on the same examples. Times are of the whole training, scoring included.
 """
-TITLES = {"language_modeling": "Language modelling", "sequence_classification": "Sentiment",
+TITLES = {"forecasting": "Forecasting", "forecasting_transfer": "Transfer between series",
+          "language_modeling": "Language modelling", "sequence_classification": "Sentiment",
           "translation": "Translation", "families": "Families", "transfer": "Transfer"}  # fmt: skip
 
 
