@@ -20,7 +20,8 @@ What the committed experiments reach, measured by `benchmarks/tasks/*.py`; each 
 "baseline" a model without recurrence on the same examples. Minutes are of the whole training, scoring included: by the
 clock, which on a machine with other work shows more than the training, and of CPU.
 """
-TITLES = {"language_modeling": "Language modelling", "sequence_classification": "Sentiment",
+TITLES = {"forecasting": "Forecasting", "forecasting_transfer": "Transfer between series",
+          "language_modeling": "Language modelling", "sequence_classification": "Sentiment",
           "translation": "Translation", "speech_recognition": "Speech", "music": "Polyphonic music",
           "synthetic": "Synthetic long memory", "families": "Families", "transfer": "Transfer"}  # fmt: skip
 

@@ -15,7 +15,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample")
+_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest")
 __all__ = ["__version__", *_LAZY]
 
 

@@ -19,6 +19,7 @@ from gatesweep.track.records import BY_USER
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gatesweep.runs.backtest import Backtest
     from gatesweep.runs.evaluation import Evaluation
     from gatesweep.runs.experiment import ExperimentConfig
     from gatesweep.runs.sampling import Sample
@@ -132,6 +133,63 @@ def sample(
         name, open_store(), prompt=prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed, out=out,
         say=say,
     )  # fmt: skip
+
+
+def forecast(
+    df: pd.DataFrame,
+    *,
+    horizon: int | None = None,
+    target: str | Sequence[str] = (),
+    covariates: Sequence[str] = (),
+    known: Sequence[str] = (),
+    future: pd.DataFrame | None = None,
+    config: Mapping[str, Any] | None = None,
+    run: str | None = None,
+    listener: Listener | None = None,
+) -> pd.DataFrame:
+    """The steps after the last row of `df`: a model is trained on it, or a trained one reads it.
+
+        gatesweep.forecast(df, horizon=24, config={"model": {"output": "quantiles"}})
+
+    Args:
+        df: one row a step, under an index (or one column) of stamps; columns are numbers.
+        horizon: how many steps.
+        target: the column or columns to forecast; by default all that are not named below.
+        covariates: columns whose past the model reads; `known`: columns that are known ahead.
+        future: the known columns' values over the horizon, under its stamps.
+        config: sections of an experiment (`data`, `model`, `optimizer`, `trainer`, `seed`, …) that differ from the
+            defaults.
+        run: a run that was trained on such a frame; nothing is trained then, and its settings hold.
+
+    Returns:
+        Columns origin, step, time, (series,) forecast, and a column for each level where the output has some; `attrs`
+        holds `run_id`, and of a training `metrics` and `baseline`, which say whether to believe it.
+
+    Raises:
+        UserError: before anything was started.
+    """
+    from gatesweep.runs.forecasting import forecast as go_on
+
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    return go_on(
+        df, open_store(), horizon=horizon, targets=targets, covariates=covariates, known=known, future=future,
+        config=config, run_name=run, listener=listener,
+    )  # fmt: skip
+
+
+def backtest(
+    config: Any,
+    *,
+    folds: int = 4,
+    test: float = 0.1,
+    val: float = 0.1,
+    overrides: Sequence[str] = (),
+    listener: Listener | None = None,
+) -> Backtest:
+    """Rolling-origin evaluation of an experiment: see `gatesweep.runs.backtest.backtest`."""
+    from gatesweep.runs.backtest import backtest as roll
+
+    return roll(_experiment(config, overrides), open_store(), folds=folds, test=test, val=val, listener=listener)
 
 
 def load(name: str) -> TaskModule:

@@ -12,9 +12,12 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from gatesweep.models.forecaster_config import ForecastModel
 from gatesweep.tasks.forecasting import baselines
 from gatesweep.tasks.forecasting.loaders import WindowsModule, in_order
+from gatesweep.tasks.forecasting.module import build_module
 from gatesweep.tasks.forecasting.windows import WindowBatch
+from gatesweep.train.callbacks import Generators
 
 Make = Any
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pytorch_lightning")  # advice on workers and loggers
@@ -132,3 +135,28 @@ def test_a_checkpoint_alone_brings_the_scaler(prepared: Make, hourly: Make, modu
     assert torch.equal(trained.scaler.center_C, other.scaler.center_C)
     assert torch.equal(trained.scaler.scale_C, other.scaler.scale_C)
     assert trained.naive_error == other.naive_error
+
+
+@pytest.mark.parametrize("model", [
+    {"decoder": "recursive", "teacher_forcing": 0.5, "output": "student_t", "normalise": "revin"},
+    {"decoder": "segments", "dropout": 0.3, "input_dropout": 0.2, "output": "quantiles", "segment": 4},
+    {"decoder": "attention", "dropout": 0.3},
+], ids=lambda each: each["decoder"])
+def test_a_resumed_training_of_every_decoder_gives_the_bits_of_an_uninterrupted_one(prepared: Make, tmp_path: Path,
+                                                                                    model: dict[str, Any]) -> None:
+    made = prepared(jitter=0.1, known=("flag",))
+
+    def fit(epochs: int, resume: str | None = None) -> tuple[pl.Trainer, Any]:
+        module = build_module(ForecastModel(hidden_size=8, **model), made.data, made, seed=1)
+        module.optimizer_factory = by_sgd
+        torch.manual_seed(5)
+        trainer = trainer_of(Generators(), max_epochs=epochs)
+        trainer.fit(module, datamodule=WindowsModule(made, batch_size=64, seed=3), ckpt_path=resume, weights_only=True)
+        return trainer, module
+
+    _, uninterrupted = fit(3)
+    stopped, _ = fit(1)
+    stopped.save_checkpoint(tmp_path / "part.ckpt")
+    _, resumed = fit(3, str(tmp_path / "part.ckpt"))
+    for one, other in zip(uninterrupted.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)

@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 
 from gatesweep.data.fetch import user_file
 from gatesweep.errors import DataError
-from gatesweep.models.config import ModelConfig
+from gatesweep.models.forecaster_config import ForecastModel
 from gatesweep.tasks.base import TaskModule
 from gatesweep.tasks.forecasting import prepare as preparing
 from gatesweep.tasks.forecasting.config import ForecastingData
 from gatesweep.tasks.forecasting.source import read_like
 from gatesweep.tasks.forecasting.task import Forecasting
 
-MODEL = ModelConfig(hidden_size=8)
+MODEL = ForecastModel(hidden_size=8)
 Make = Callable[..., Any]
 
 

@@ -109,6 +109,21 @@ def evaluate(
         score(run, split, data, predictions, as_json=json)
 
 
+def backtest(
+    experiment: Experiment,
+    folds: Annotated[int, typer.Option(min=1, help="How many trainings, each on a longer past.")] = 4,
+    test: Annotated[float, typer.Option(help="Share of the series that each of them is scored on.")] = 0.1,
+    val: Annotated[float, typer.Option(help="Share before it that chooses between its epochs.")] = 0.1,
+    set_: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train and score again and again, walking forward in time."""
+    from gatesweep.cli.training import walk_forward
+
+    with answering():
+        walk_forward(experiment, set_ or [], folds, test, val, as_json=json)
+
+
 def sample(
     run: RunName,
     prompt: Annotated[str, typer.Option(help='What it begins with, e.g. "the film is"; "60 64 67"')] = "",
@@ -187,8 +202,8 @@ def schema(
 
 
 # as `gatesweep --help` lists them
-for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, sample, report, list_, clean, validate,
-                schema, ui, doctor):  # fmt: skip
+for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, backtest, sample, report, list_, clean,
+                validate, schema, ui, doctor):  # fmt: skip
     app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")
 app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, quality.")

@@ -82,7 +82,8 @@ def verify(names: Names = None, as_json: Json = False) -> None:
 
 @app.command()
 def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. traffic, reviews, own.csv, multi30k/")],
-            series: Annotated[str | None, typer.Option(help="Another series of the set, e.g. household.")] = None,
+            series: Annotated[str | None, typer.Option(
+                help="Another series of the set, e.g. household; of a CSV of your own the column to forecast.")] = None,
             source: Annotated[str | None, typer.Option(help="Language of parallel files, e.g. de.")] = None,
             target: Annotated[str | None, typer.Option(help="The other language, e.g. en.")] = None,
             suspects: Annotated[int, typer.Option(min=0, help="Candidates for wrong labels to show; 0: look for none."
@@ -90,14 +91,16 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
             as_json: Json = False) -> None:
     """Judge a set, or text or recordings of your own.
 
-    A series: gaps, repeats, outliers, leakage, constants, missing values, the sizes of the splits. Text: empty,
-    repeated, overlong, in a wrong script, wrongly labelled, unpaired, leakage, the growth of the vocabulary.
-    Recordings: silent, clipped, broken, repeated, at another rate, leakage.
-    Music: silent or short pieces, notes out of range, repeats in any key, leakage, drift between splits.
+    A series: gaps, repeats, outliers, leakage, columns that know the future, drift, constants, missing values, the
+    sizes of the splits. Text: empty, repeated, overlong, in a wrong script, wrongly labelled, unpaired, leakage, the
+    growth of the vocabulary. Recordings: silent, clipped, broken, repeated, at another rate, leakage. Music: silent or
+    short pieces, notes out of range, repeats in any key, leakage, drift between splits.
     """
     from gatesweep.data import catalogue
     from gatesweep.data.audio.quality import audio_quality, is_audio
     from gatesweep.data.quality import quality as judge
+    from gatesweep.data.quality import quality_of
+    from gatesweep.data.readers import read_whole_csv
     from gatesweep.errors import DataError
 
     if (source is None) != (target is None):
@@ -105,6 +108,8 @@ def quality(name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="e.g. 
     known = catalogue.load().sets
     if name in known and known[name].kind == "series":
         report: Any = judge(name, series=series, say=_say)
+    elif series is not None:
+        report = quality_of(read_whole_csv(name, target=series))
     elif is_audio(name):
         report = audio_quality(name, say=_say)
     elif known[name].kind == "scores" if name in known else _is_music(name):

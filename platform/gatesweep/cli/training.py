@@ -56,6 +56,22 @@ def score(name: str, split: str, data: Path | None, predictions: Path | None, *,
         print(f"predictions  {result.predictions}")
 
 
+def walk_forward(file: Path, overrides: list[str], folds: int, test: float, val: float, *, as_json: bool) -> None:
+    """Train and score every fold, print."""
+    from gatesweep.runs.experiment import load_experiment
+
+    config = load_experiment(file, overrides)
+    from gatesweep import api
+
+    with _progress(config.trainer.monitor, config.trainer.max_epochs) as bar:
+        result = api.backtest(config, folds=folds, test=test, val=val, listener=bar.listener())
+    if as_json:
+        print_json(result.as_dict())
+        return
+    print(result.table().to_string(index=False, float_format=lambda number: f"{number:.5g}"))
+    _table(result.mean, {"name": "baseline", "metrics": result.baseline}, ("test",))
+
+
 def sample(
     name: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int, out: Path | None, *, as_json: bool
 ) -> None:  # fmt: skip

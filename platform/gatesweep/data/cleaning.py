@@ -38,13 +38,18 @@ class Origin:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """The frame without missing values, its segments (row ranges), which rows' target was filled, and the report."""
+    """The frame without missing values, its segments (row ranges), which values were filled, and the report."""
 
     frame: pd.DataFrame
     segments: list[tuple[int, int]]
-    filled: Mask
+    filled_NC: Mask
     step: str | None
     report: CleaningReport
+
+    @property
+    def filled(self) -> Mask:
+        """Which rows' target was filled."""
+        return self.filled_NC[:, 0]
 
 
 def clean(table: pd.DataFrame, rules: Rules, *, step: str, name: str, origin: Origin,
@@ -75,7 +80,7 @@ def clean(table: pd.DataFrame, rules: Rules, *, step: str, name: str, origin: Or
     frame = full[whole]
     segments = _segments(frame, whole, size, rules, report)
     report.rows, report.segments = len(frame), len(segments)
-    filled = grid.iloc[:, 0].isna().to_numpy()[whole]
+    filled = grid.isna().to_numpy()[whole]
     return Cleaned(frame, segments, filled, None if size is None else _step_name(size), report)
 
 

@@ -2,6 +2,8 @@
 
     outliers   values further than 3 interquartile ranges from the middle half (Tukey's outer fences)
     stuck      the longest run of the same value
+    foresight  how much each further column tells of the target's future (`foresight`); drift: how far each column has
+               wandered between train and the later splits (`drift`)
     leakage    stamps, rows or windows of W steps that two splits share; rows and windows are compared by a 64-bit hash
                of their values (float64, all columns for a row, the target for a window), so that chance hits of a
                coarse series count too
@@ -17,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from . import catalogue
+from .drift import Drift, drift
 from .fetch import Dataset, ensure
+from .foresight import Foresight, foresight
 from .readers import Series, load_series
 from .scratch import Say
 from .splits import split_by_time
@@ -82,6 +86,8 @@ class QualityReport:
     columns: list[ColumnQuality]
     splits: list[SplitQuality]
     leakage: list[Leakage]
+    foresight: list[Foresight]
+    drift: list[Drift]
     cleaning: dict[str, Any]
 
     def rows_of_table(self) -> list[tuple[str, str]]:
@@ -98,7 +104,13 @@ class QualityReport:
         leaks = [(f"leakage {each.splits}", f"time {'OVERLAPS' if each.overlapping_time else 'apart'}, "
                   f"{each.shared_rows:,} equal rows, {each.shared_windows:,} equal windows of {self.window}")
                  for each in self.leakage]
-        return [*head, *columns, *splits, *leaks]
+        foreseen = [(f"foresight of {each.column}", f"rank correlation {each.correlation:.2f} with what comes"
+                     f" {each.steps} step(s) later" + (": IT KNOWS THE FUTURE" if each.suspicious else ""))
+                    for each in self.foresight]
+        drifts = [(f"drift of {each.column}, {each.split}", f"mean {each.shift:+.2f} deviations, deviation"
+                   f" x {each.spread:.2f}, KS {each.ks:.2f}" + (" (shifted)" if each.shifted else ""))
+                  for each in self.drift]
+        return [*head, *columns, *splits, *leaks, *foreseen, *drifts]
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -126,7 +138,22 @@ def quality_of(series: Series, shares: catalogue.SplitShares | None = None) -> Q
         missing_steps=report.missing_steps, gaps=len(report.gaps), longest_gap_steps=max(steps, default=None),
         segments=report.segments, window=WINDOW, columns=[_column(series, name) for name in series.frame.columns],
         splits=[_split(series, split, *rows) for split, rows in ranges.items()],
-        leakage=_leakage(series, ranges), cleaning=report.as_dict())
+        leakage=_leakage(series, ranges), foresight=foresight_of(series), drift=_drift(series, ranges),
+        cleaning=report.as_dict())
+
+
+def foresight_of(series: Series) -> list[Foresight]:
+    """Every covariate and every column known ahead, judged."""
+    columns = {name: series.frame[name].to_numpy(dtype="float64") for name in (*series.past, *series.known)}
+    return foresight(series.values_N, columns, series.known, series.segments)
+
+
+def _drift(series: Series, ranges: dict[str, tuple[int, int]]) -> list[Drift]:
+    columns = {str(name): series.frame[name].to_numpy(dtype="float64") for name in series.frame.columns}
+    train = slice(*ranges["train"])
+    found = [drift(name, split, values[train], values[slice(*ranges[split])])
+             for name, values in columns.items() for split in ("val", "test")]
+    return [each for each in found if each is not None]
 
 
 def _column(series: Series, name: str) -> ColumnQuality:

@@ -53,6 +53,9 @@ class Series:
     unit: str | None
     cleaning: CleaningReport
 
+    filled_NC: Mask | None = None
+    """The same of every column; None where only the target's are told."""
+
     @property
     def values_N(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The target's values."""
@@ -104,6 +107,16 @@ def read_csv(path: str | Path, *, target: str | None, time: str | None = None, p
     return read_series(place, spec, place.name)
 
 
+def read_whole_csv(path: str | Path, *, target: str) -> Series:
+    """A user's own CSV with every further column as a covariate.
+
+    Raises:
+        DataError: as `load_series`.
+    """
+    _, *columns = _header(Path(path))
+    return read_csv(path, target=target, past=[name for name in columns if name != target])
+
+
 def _header(path: Path) -> list[str]:
     try:
         return [str(name) for name in pd.read_csv(path, nrows=0).columns]
@@ -128,4 +141,4 @@ def read_series(path: Path, spec: SeriesSpec, label: str) -> Series:
     done = clean(table, spec.rules, step=spec.step, name=label, days=days,
                  origin=Origin(str(path), stamps_of(table), in_file_order=spec.pivot is None))
     return Series(label, done.frame, spec.target, tuple(spec.past), tuple(spec.known), done.step, done.segments,
-                  done.filled, spec.unit, done.report)
+                  done.filled, spec.unit, done.report, done.filled_NC)

@@ -12,7 +12,7 @@ from gatesweep.errors import ConfigError, DataError
 from gatesweep.runs.build import prepare
 from gatesweep.runs.initial import restorable
 from gatesweep.runs.lookup import checkpoint_of, config_of, find
-from gatesweep.runs.scoring import baseline_of
+from gatesweep.runs.scoring import baseline_of, statements_of
 from gatesweep.tasks.base import Task, TaskModule
 from gatesweep.track.store import Store
 from gatesweep.train.score import load_weights, score
@@ -80,6 +80,8 @@ def evaluate(
     run_id, task = restore(name, store, say)
     metrics = score(task, split, path=data)
     baseline = baseline_of(task, (split,), data)
+    for line in statements_of(task, split, data):
+        say(line)
     if predictions is not None:
         task.predictions(split, data).to_csv(predictions, index=False)
     return Evaluation(run_id, split, metrics, baseline, str(predictions) if predictions else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,12 @@ def score_best(task: Task, config: ExperimentConfig, checkpoint: Path, metrics: 
     tested = score(task, there[-1], precision=trainer.precision, accelerator=trainer.accelerator)
     fresh = frozenset(tested) - frozenset(metrics)
     return Scored({**metrics, **tested}, baseline_of(task, there), task.figures(there[-1]), fresh)
+
+
+def statements_of(task: Task, split: str, path: Path | None = None) -> list[str]:
+    """What the task says of its score in plain words, where it says anything."""
+    say: Callable[[str, Path | None], list[str]] = getattr(task, "statements", lambda split, path: [])
+    return say(split, path)
 
 
 def baseline_of(task: Task, splits: tuple[str, ...], path: Path | None = None) -> dict[str, Any]:

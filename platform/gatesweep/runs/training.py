@@ -25,7 +25,7 @@ from gatesweep.runs.experiment import ExperimentConfig, experiment_from
 from gatesweep.runs.initial import resolved
 from gatesweep.runs.lookup import KEPT
 from gatesweep.runs.retention import Retention, kept
-from gatesweep.runs.scoring import Scored, score_best
+from gatesweep.runs.scoring import Scored, score_best, statements_of
 from gatesweep.runs.stale import hold
 from gatesweep.tasks.base import Task
 from gatesweep.track.lineage import collect
@@ -169,6 +169,8 @@ def _train(
                 callbacks=listener.callbacks,
             )
         scored = score_best(task, config, fitted.best_checkpoint, fitted.best_metrics)
+        for line in statements_of(task, "test" if "test" in getattr(task, "splits", ("test",)) else "val"):
+            listener.say(line)
         checkpoint = _keep(config, store, run_id, fitted, retention, scored)
     except (KeyboardInterrupt, SystemExit):
         recorder.close("stopped", "interrupted; `gatesweep resume` goes on")

@@ -50,7 +50,8 @@ TASKS: dict[str, TaskEntry] = {
     "forecasting": TaskEntry(
         config="gatesweep.tasks.forecasting.config:ForecastingData",
         task="gatesweep.tasks.forecasting.task:Forecasting",
-        metrics=("loss", "mae", "rmse", "mape", "mase", "direction"),
+        metrics=("loss", "mae", "rmse", "mape", "mase", "direction", "mse", "pinball", "crps", "coverage", "width"),
+        model="gatesweep.models.forecaster_config:ForecastModel",
     ),
     "language_modeling": TaskEntry(
         config="gatesweep.tasks.language_modeling.config:LanguageData",

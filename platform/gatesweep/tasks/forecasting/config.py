@@ -1,4 +1,4 @@
-"""The `data:` section of `task: forecasting`."""
+"""The `data:` section of `task: forecasting`. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gatesweep.data.rules import Rules
 
 Calendar = Literal["hour", "weekday", "monthday", "yearday"]
 Share = Annotated[float, Field(gt=0, le=1)]
+ETT = "ett"
 
 
 class Splits(Section):
@@ -38,7 +39,8 @@ class ForecastingData(Section):
     """Which series, which windows of it, and in which units the model sees and is judged."""
 
     name: str | None = None
-    """A set of the catalogue, e.g. `traffic` (`gatesweep data list` names them); or give `path`."""
+    """A set of the catalogue, e.g. `traffic` (`gatesweep data list` names them); or give `path`. `ett` is a published
+    set in a file of yours, which `path` names: its rows are counted, its splits are 12, 4 and 4 months of 30 days."""
 
     series: str | None = None
     """Which of the set's series, e.g. `household` of `energy`; none takes its first."""
@@ -60,10 +62,24 @@ class ForecastingData(Section):
     """What cleaning may drop or fill; none takes the catalogue's rules, and for a CSV of your own refuses holes."""
 
     target: str | None = None
-    """The column to forecast; none takes the catalogue's choice. A CSV of your own must name it."""
+    """The column to forecast; none takes the catalogue's choice. A CSV of your own must name it, or `targets`."""
+
+    targets: tuple[str, ...] = ()
+    """Several columns to forecast, in place of `target`. `ett` takes all seven where neither is given."""
+
+    channels: Literal["independent", "joint"] = "independent"
+    """Of several targets. independent: one set of weights forecasts each of them from its own past, a window being one
+    series at one time; so a model learns from many series at once. joint: all are read and forecast together."""
+
+    static: dict[str, tuple[float, ...]] = {}
+    """What is known of each of several series once and for all, e.g. `{shop_1: [0.3, 1], shop_2: [0.9, 0]}`: read
+    beside every step of it. With `channels: independent`."""
 
     horizon: PositiveInt = 24
     """How many steps ahead every forecast reaches, all at once."""
+
+    horizons: tuple[PositiveInt, ...] = ()
+    """Shorter horizons to report besides: MAE, RMSE (and MSE) over their first steps, as `mae_h6`."""
 
     lookback: PositiveInt = 168
     """How many past steps the model reads."""
@@ -78,7 +94,7 @@ class ForecastingData(Section):
     """Share of the training windows to use, the latest ones; less makes a cheap first trial."""
 
     splits: Splits = Splits()
-    """How the rows are shared out, in the order of time."""
+    """How the rows are shared out, in the order of time. `ett` has its own."""
 
     calendar: tuple[Calendar, ...] = ("hour", "weekday")
     """What the clock tells of every step, past and future, as points on a circle: hour of the day, day of the week,
@@ -109,7 +125,19 @@ class ForecastingData(Section):
     """Learn the difference to the value this many steps ago (24: to yesterday's, for hours), not the value itself."""
 
     loss: Literal["mse", "mae", "huber"] = "mse"
-    """What training minimises, in scaled units; huber is squared below 1 and straight above."""
+    """What training minimises, in scaled units; huber is squared below 1 and straight above. Quantiles and
+    distributions (`model.output`) have their own."""
+
+    scores: Literal["own", "standardised"] = "own"
+    """Units of the metrics: the series' own, or those of `scaler`, in which several series can be averaged; then `mse`
+    is reported too (the ETT protocol). Predictions are in the series' own units either way."""
+
+    missing: Literal["filled", "masked"] = "filled"
+    """What training does with target values that a rule has filled. They are never scored. filled: learnt like
+    others. masked: left out of the loss, and the model reads which past values were not measured."""
+
+    jitter: Annotated[float, Field(ge=0)] = 0.0
+    """Deviation of the noise that is added to the target's past in training, in scaled units: augmentation."""
 
     seasonal: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (24, 168)
     """Lags of the seasonal-naive baselines, in steps. The one that is better on train is the baseline; the first one
@@ -117,17 +145,28 @@ class ForecastingData(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> ForecastingData:
+        if self.name == ETT:
+            return self._published()
         if (self.name is None) == (self.path is None):
             said = "neither is given" if self.name is None else "both are given"
             raise ValueError(f"one of 'name' and 'path' says where the series comes from, and {said}"
                              "\n\nhint: `name: traffic`, or `path: my.csv` with `target: my_column`")
-        if self.path is not None and self.target is None:
+        if self.path is not None and self.target is None and not self.targets:
             raise ValueError("'target' is missing: which column of the CSV is to be forecast?"
                              "\n\nhint: `target: my_column`")
         other, fields = ("path", ("time", "time_format", "step")) if self.path is None else ("name", ("series",))
         for field in fields:
             if getattr(self, field) is not None:
                 raise ValueError(f"'{field}' goes with '{other}', which is not given")
+        return self
+
+    def _published(self) -> ForecastingData:
+        if self.path is None:
+            raise ValueError("'path' is missing: the file of 'ett'\n\nhint: `path: ETT-small/ETTh1.csv`")
+        for field in ("series", "time", "time_format", "step", "rules", "splits"):
+            if getattr(self, field) != type(self).model_fields[field].default:
+                raise ValueError(f"'{field}' does not go with 'ett', whose layout and protocol are published"
+                                 "\n\nhint: for other splits leave data.name out and name data.targets")
         return self
 
     @model_validator(mode="after")
@@ -137,14 +176,34 @@ class ForecastingData(Section):
                              f"\n\nhint: lookback of at least {self.residual}")
         if self.residual is not None and self.differenced:
             raise ValueError(f"residual and transform '{self.transform}' are both differences: choose one")
+        if self.scores == "standardised" and (self.transform != "none" or self.scaler == "none"):
+            raise ValueError("scores: standardised are those of a scaler alone\n\nhint: transform: none, and a scaler")
+        for horizon in self.horizons:
+            if horizon >= self.horizon:
+                raise ValueError(f"horizons: {horizon} is not below horizon {self.horizon}")
         return self
 
     @model_validator(mode="after")
     def _columns_once(self) -> ForecastingData:
-        columns = [*self.covariates, *self.known, *([self.target] if self.target else [])]
+        columns = [*self.covariates, *self.known, *self.targets, *([self.target] if self.target else [])]
         twice = sorted({column for column in columns if columns.count(column) > 1})
         if twice:
             raise ValueError(f"column '{twice[0]}' is named twice among target, covariates and known")
+        if self.target and self.targets:
+            raise ValueError("'target' and 'targets' are both given\n\nhint: name all of them in targets")
+        return self
+
+    @model_validator(mode="after")
+    def _static_of_each(self) -> ForecastingData:
+        if not self.static:
+            return self
+        if self.channels == "joint":
+            raise ValueError("static tells series apart, and channels: joint reads all of them together")
+        if set(self.static) != set(self.targets):
+            odd = sorted(set(self.static) ^ set(self.targets))
+            raise ValueError(f"static and targets do not name the same series: '{odd[0]}' is in one of them alone")
+        if len({len(numbers) for numbers in self.static.values()}) > 1:
+            raise ValueError("static: every series needs as many numbers as the others")
         return self
 
     @property

@@ -8,6 +8,7 @@ A step whose truth is NaN (cleaning filled it: it was never measured) is not sco
     MAPE       100 mean |y - ŷ| / |y| over the steps where y ≠ 0
     MASE       MAE / mean |y_t - y_(t-m)| over train: the naive error in sample, lag m (Hyndman & Koehler, 2006)
     direction  share of (ŷ - x)(y - x) > 0 over the steps where y ≠ x
+    MSE        RMSE²: told of standardised values alone, as the ETT protocol has it
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor
 from gatesweep.tasks.forecasting.units import Floats
 
 SUMS = ("steps", "points", "absolute", "squared", "relative", "nonzero", "hits", "moves", "calls", "loss")
+SHORTER = ("mae", "rmse", "mse")
 
 
 def error_sums(forecast_BF: Tensor, truth_BF: Tensor, last_B: Tensor, loss: Tensor | float = 0.0) -> Tensor:
@@ -66,3 +68,34 @@ def naive_error_of(values_N: Floats, segments: Sequence[tuple[int, int]], stop: 
               for start, end in segments if len(part := values_N[start : min(end, stop)]) > lag]
     error = float(np.concatenate(errors).mean()) if errors else 0.0
     return error if error > 0 else math.nan
+
+
+def zero_sums(horizons: tuple[int, ...]) -> Tensor:
+    """What `sums_of` adds to: a row of `SUMS` for the whole horizon, and one for each shorter one."""
+    return torch.zeros(1 + len(horizons), len(SUMS), dtype=torch.float64)
+
+
+def sums_of(forecast_BF: Tensor, truth_BF: Tensor, last_B: Tensor, horizons: tuple[int, ...],
+            loss: Tensor | float = 0.0) -> Tensor:
+    """`error_sums` over all steps, and over the first h of each of `horizons`."""
+    whole = error_sums(forecast_BF, truth_BF, last_B, loss)
+    return torch.stack([whole, *(error_sums(forecast_BF[:, :h], truth_BF[:, :h], last_B) for h in horizons)])
+
+
+def metrics_of(sums: Tensor, naive_error: float, horizons: tuple[int, ...], *,
+               squared: bool = False) -> dict[str, float]:
+    """The metrics of `sums_of`; over the first h steps `mae_h6` and `rmse_h6`.
+
+    Args:
+        squared: of standardised values: MSE is told, and MAPE, a share of values around 0, is not.
+    """
+    found: dict[str, float] = {}
+    for row, steps in zip(sums, (None, *horizons), strict=True):
+        named = from_sums(row, naive_error)
+        if squared and "rmse" in named:
+            named["mse"] = named["rmse"] ** 2
+            named.pop("mape", None)
+        if steps is not None:
+            named = {f"{name}_h{steps}": named[name] for name in SHORTER if name in named}
+        found |= named
+    return found

@@ -1,11 +1,15 @@
 """Windows as numbers: a window is the row of its first forecast step, a batch is one gather from the table.
 
-Letters: N rows, D columns of the table (target, changes, covariates, known, calendar), B windows, T lookback, F
-horizon, E columns known ahead. The table is one float32 tensor for all splits; nothing is copied per window.
+Letters: N rows, D columns of the table (targets, changes, covariates, known, calendar), B windows, T lookback, F
+horizon, E columns known ahead, Y targets. The table is one float32 tensor for all splits; nothing is copied per window.
 
     past    rows o-T … o-1, all D columns          future   rows o … o+F-1, the last E columns
     target  rows o … o+F-1, the first column       truth    rows o … o+F-1 of the series itself, NaN where not measured
                                                    last     the series itself at row o-1
+
+Of several targets, each for itself (independent), a window is a series and a row: of a row's Y windows each reads the
+columns that are its series' own, and those that all share. Together (joint) they are one window, and target, truth and
+last have Y columns.
 """
 
 from __future__ import annotations
@@ -32,6 +36,9 @@ class WindowBatch(NamedTuple):
     origin_B: Tensor
     """Row of the first forecast step."""
 
+    series_B: Tensor
+    """Which of several independent series; 0 where there is one, or where they are one window."""
+
     real_B: Tensor
     """False for a copy that only fills up the last batch of a rank: it must not be scored."""
 
@@ -53,33 +60,46 @@ def origins(segments: Sequence[tuple[int, int]], border: tuple[int, int], *, bef
 class Windows(Dataset[WindowBatch]):
     """The windows of one split over a shared table."""
 
-    def __init__(self, table_ND: Tensor, values_N: Floats, truth_N: Floats, origin_W: Tensor, *, lookback: int,
-                 horizon: int, known: int) -> None:
+    def __init__(self, table_ND: Tensor, values_NY: Floats, truth_NY: Floats, origin_W: Tensor, *, lookback: int,
+                 horizon: int, known: int, columns_YD: Tensor | None = None) -> None:
         """Lay out one split.
 
         Args:
-            values_N: the series in its own units; `truth_N`: the same, NaN where it was never measured.
+            values_NY: the series in the units of the scores; `truth_NY`: the same, NaN where it was never measured.
             known: how many of the table's last columns are known ahead.
+            columns_YD: the table's columns that each of several independent series reads, its own value first; none
+                reads them all.
         """
-        self.table_ND, self.origin_W, self.known = table_ND, origin_W, known
-        self.values_N, self.truth_N = torch.from_numpy(values_N).float(), torch.from_numpy(truth_N).float()
+        self.table_ND, self.origin_W, self.known, self.columns_YD = table_ND, origin_W, known, columns_YD
+        self.values_NY, self.truth_NY = torch.from_numpy(values_NY).float(), torch.from_numpy(truth_NY).float()
         self.back_T = torch.arange(-lookback, 0)
         self.ahead_F = torch.arange(horizon)
+        self.targets = values_NY.shape[1]
+        self.series = 1 if columns_YD is None else self.targets
 
     def __len__(self) -> int:
-        return len(self.origin_W)
+        return len(self.origin_W) * self.series
 
     def __getitems__(self, indices: list[int]) -> WindowBatch:
         """A whole batch at once; an index from `len(self)` on is a filling copy."""
         index_B = torch.as_tensor(indices)
-        origin_B = self.origin_W[index_B % len(self)]
-        ahead_BF = origin_B.unsqueeze(1) + self.ahead_F
-        future_BFD = self.table_ND[ahead_BF]
-        return WindowBatch(past_BTD=self.table_ND[origin_B.unsqueeze(1) + self.back_T],
-                           future_BFE=future_BFD[:, :, future_BFD.shape[2] - self.known :],
-                           target_BF=future_BFD[:, :, 0],
-                           last_B=self.values_N[origin_B - 1], truth_BF=self.truth_N[ahead_BF],
-                           origin_B=origin_B, real_B=index_B < len(self))
+        window_B = index_B % len(self)
+        origin_B, series_B = self.origin_W[window_B // self.series], window_B % self.series
+        back_BT, ahead_BF = origin_B.unsqueeze(1) + self.back_T, origin_B.unsqueeze(1) + self.ahead_F
+        future_BFE = self.table_ND[ahead_BF][:, :, self.table_ND.shape[1] - self.known :]
+        if self.columns_YD is not None:
+            column_B1 = series_B.unsqueeze(1)
+            columns_B1D = self.columns_YD[series_B].unsqueeze(1)
+            return WindowBatch(past_BTD=self.table_ND[back_BT.unsqueeze(2), columns_B1D], future_BFE=future_BFE,
+                               target_BF=self.table_ND[ahead_BF, column_B1],
+                               last_B=self.values_NY[origin_B - 1, series_B],
+                               truth_BF=self.truth_NY[ahead_BF, column_B1], origin_B=origin_B, series_B=series_B,
+                               real_B=index_B < len(self))
+        asked = slice(0, self.targets) if self.targets > 1 else 0
+        return WindowBatch(past_BTD=self.table_ND[back_BT], future_BFE=future_BFE,
+                           target_BF=self.table_ND[ahead_BF][:, :, asked],
+                           last_B=self.values_NY[origin_B - 1][:, asked], truth_BF=self.truth_NY[ahead_BF][:, :, asked],
+                           origin_B=origin_B, series_B=series_B, real_B=index_B < len(self))
 
     def __getitem__(self, index: int) -> WindowBatch:
         return self.__getitems__([index])
