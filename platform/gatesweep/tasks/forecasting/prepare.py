@@ -200,7 +200,8 @@ def filled_of(series: Series, targets: tuple[str, ...]) -> NDArray[np.bool_]:
     """Which values of each target a rule has filled in, `[N, Y]`."""
     if series.filled_NC is None:
         return np.repeat(series.filled_N[:, None], len(targets), axis=1)
-    return np.asarray(series.filled_NC[:, series.frame.columns.get_indexer(list(targets))])
+    columns = [list(series.frame.columns).index(name) for name in targets]
+    return np.stack([series.filled_NC[:, column] for column in columns], axis=1)
 
 
 def kept(data: ForecastingData, md5: str, load: Callable[[], Prepared]) -> Prepared:

@@ -192,7 +192,8 @@ class SpeechData(Section):
             raise ValueError(f"'{self.name}' comes by itself and takes no 'path'\n\nhint: leave data.path out")
         if self.name not in EMBEDDED and self.path is None:
             raise ValueError("'path' is missing: the folder of the recordings\n\nhint: `name: digits` needs none")
-        if self.name != "fsdd" and (self.model_fields_set & {"test_takes", "val_takes"}):
+        takes = {"test_takes", "val_takes"}
+        if self.name != "fsdd" and any(getattr(self, key) != type(self).model_fields[key].default for key in takes):
             raise ValueError("'test_takes' and 'val_takes' go with `name: fsdd`")
         if self.name == "fsdd" and set(self.test_takes) & set(self.val_takes):
             raise ValueError("a take is in val_takes and in test_takes\n\nhint: each take on one side")
