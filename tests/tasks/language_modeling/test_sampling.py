@@ -97,5 +97,5 @@ def test_numbers_out_of_range_are_refused_by_name(option: str, value: str):
 def test_a_run_of_another_task_writes_no_text(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("GATESWEEP_HOME", str(tmp_path / "home"))
     result = gatesweep.run({"task": "toy_task:ToyTask", "data": {}, "trainer": {"max_epochs": 1}})
-    with pytest.raises(ConfigError, match="writes no text"):
+    with pytest.raises(ConfigError, match="writes nothing"):
         gatesweep.sample(result.run_id)
