@@ -38,8 +38,7 @@ def entries() -> dict[str, Entry]:
     found = {
         "digits, strings": Entry("speech_recognition.yaml", "a smoke test: all splits share one recording a digit"),
         "vowels, speakers": Entry("vowels.yaml", "9 speakers, 270 / 370 utterances"),
-        "FSDD, takes": Entry("fsdd.yaml", "one digit; takes 5-9 held out", published="",
-                             part="fsdd"),
+        "FSDD, takes": Entry("fsdd.yaml", "one digit; takes 5-9 held out", part="fsdd"),
         "FSDD, takes, no augmentation": Entry("fsdd.yaml", "the same without", PLAIN, part="fsdd"),
         "FSDD strings, takes": Entry("fsdd_strings.yaml", "1 to 7 digits, CTC; takes 5-9 held out", part="fsdd"),
     }  # fmt: skip
