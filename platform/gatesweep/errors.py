@@ -80,6 +80,10 @@ class ClusterError(UserError):
     """A cluster does not answer, or refuses what was asked of it."""
 
 
+class AttemptExists(ClusterError):
+    """A driver of this name was sent already, by another process."""
+
+
 class StorageError(UserError):
     """Storage that a sweep's folder lies on refuses: no rights, no credentials, no room, no library."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gatesweep.errors import ClusterError, ConfigError, NotFound, StorageError
 from gatesweep.launch import followed as followed_module
 from gatesweep.launch.clean import age_of, clean, look
 from gatesweep.launch.followed import Followed, find
+from gatesweep.launch.jobs import _pieces
 from gatesweep.launch.logs import check_name, driver_log, trial_log
 from gatesweep.launch.runner import Job
 from gatesweep.launch.sections import ClusterConfig
@@ -412,3 +414,24 @@ def test_ages_are_written_with_their_unit(text: str, seconds: float) -> None:
     assert age_of(text) == seconds
     with pytest.raises(ConfigError, match="is no age"):
         age_of(text[:-1])
+
+
+def test_ctrl_c_while_nothing_comes_ends_the_stream_at_once() -> None:
+    closed: list[bool] = []
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    async def tail() -> AsyncIterator[str]:
+        try:
+            yield "said"
+            asyncio.get_running_loop().call_soon(interrupt)
+            await asyncio.sleep(3600)
+        finally:
+            closed.append(True)
+
+    pieces = _pieces(tail(), 0)
+    assert next(pieces) == "said"
+    with pytest.raises(KeyboardInterrupt):
+        next(pieces)
+    assert closed == [True]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gatesweep.errors import ClusterError, ConfigError, DataError, ResourceError, UserError
+from gatesweep.errors import AttemptExists, ClusterError, ConfigError, DataError, ResourceError, UserError
 from gatesweep.launch import followed as followed_module
 from gatesweep.launch import submit as module
 from gatesweep.launch.followed import find
@@ -117,6 +117,17 @@ def test_what_could_not_be_sent_is_not_remembered(
     assert list((own_home / "submitted").iterdir()) == []
 
 
+def test_storage_that_is_a_file_is_refused_and_a_silent_tracking_server_is_said(
+    project: Path, ray_cluster: Make, own_home: Path, runner: FakeRunner, tmp_path: Path
+) -> None:
+    (tmp_path / "afile").write_text("")
+    with pytest.raises(ConfigError, match="afile' is a file here"):
+        _submit(ray_cluster(storage=str(tmp_path / "afile")), own_home)
+    assert runner.orders == []
+    _, said = _submit(ray_cluster(tracking="http://127.0.0.1:9"), own_home)
+    assert any("does not answer: connection refused, from this machine" in line for line in said)
+
+
 def test_an_id_is_never_used_twice(project: Path, ray_cluster: Make, own_home: Path, runner: FakeRunner) -> None:
     _submit(ray_cluster(), own_home)
     with pytest.raises(ConfigError, match="is there already"):
@@ -143,6 +154,27 @@ def test_no_second_driver_is_sent_while_one_lives(
     known = recall("toy-1", own_home)
     assert known is not None
     assert [attempt.number for attempt in known.attempts] == [1, 2]
+
+
+def test_of_two_resumes_at_once_the_slower_one_leaves_the_attempt_of_the_faster_remembered(
+    project: Path, ray_cluster: Make, own_home: Path, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _submit(ray_cluster(), own_home)
+    runner.state = "failed"
+    spec, seen = load_spec(project / "sweep.yaml"), find("toy-1", own_home)
+    assert module.again(find("toy-1", own_home), spec, (), lambda line: None).job_id == "toy-1-a2"
+
+    def late(order: Order) -> Attempt:
+        raise AttemptExists("this attempt is on the cluster already", place="fake")
+
+    monkeypatch.setattr(runner, "start", late)
+    monkeypatch.setattr(runner, "attempts", lambda sweep_id: [Job("toy-1-a1", "failed")])
+    with pytest.raises(AttemptExists):
+        module.again(seen, spec, (), lambda line: None)
+    known = recall("toy-1", own_home)
+    assert known is not None
+    assert known.newest is not None
+    assert known.newest.job_id == "toy-1-a2"
 
 
 def test_an_attempt_that_another_machine_sent_is_counted_and_respected(

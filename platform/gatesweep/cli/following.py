@@ -127,7 +127,8 @@ def _next(told: dict[str, Any]) -> str:
         "done": f"gatesweep report {sweep_id}" if not told["cluster"] else "",
         "stopped": f"gatesweep resume {sweep_id}",
         "interrupted": f"gatesweep resume {sweep_id}",
-        "failed": f"gatesweep logs {sweep_id} says why; gatesweep resume {sweep_id} tries again",
+        "failed": f"gatesweep logs {sweep_id} says why; gatesweep resume {sweep_id} tries again, with --cluster FILE if"
+                  " the cluster's file was wrong",
     }.get(told["state"], "")
 
 
@@ -139,14 +140,14 @@ def cluster_rows(home: Path, known: set[str]) -> list[dict[str, Any]]:
 
     def unreadable(sweep_id: str, error: UserError) -> None:
         if sweep_id not in known:
-            rows.append({"sweep_id": sweep_id, "state": UNREADABLE, "over": 0, "trials": 0, "metric": "", "best": "",
+            rows.append({"sweep_id": sweep_id, "state": UNREADABLE, "over": 0, "trials": 0, "metric": "", "best": None,
                          "cluster": "", "reason": f"{error.place}: {error.message}"})  # fmt: skip
 
     for each in everything(home, unreadable):
         if each.sweep_id not in known:
             rows.append({"sweep_id": each.sweep_id, "state": "no answer", "over": 0,
                          "trials": each.spec["budget"]["trials"], "metric": each.spec["objective"]["metric"],
-                         "best": "", "cluster": each.cluster.name})  # fmt: skip
+                         "best": None, "cluster": each.cluster.name})  # fmt: skip
     # one after the other: reading a cluster's storage takes its variables, which are the process's
     thread = threading.Thread(target=_fill_all, args=(rows, home), daemon=True)
     thread.start()
@@ -175,13 +176,14 @@ def _fill(row: dict[str, Any], home: Path) -> None:
         state=state,
         over=progress.counts(live=True)["over"],
         trials=progress.asked or row["trials"],
-        best=f"{best['value']:.5g}" if best else "",
+        best=best["value"] if best else None,
     )
 
 
 def _open_state(followed: Followed, progress: Progress) -> str:
     """As `status` says it, as far as the storage tells: a cluster is not asked, and a holder may be on a dead host."""
     if not progress.asked:
-        return "sent"
+        job = followed.job() if followed.cluster and followed.cluster.kind == "local" else None
+        return "sent" if job is None or job.alive else job.state
     holder = followed.holder()
     return "open" if holder is None or holder.alive else "interrupted"

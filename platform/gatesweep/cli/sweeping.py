@@ -119,8 +119,8 @@ def overview(*, with_runs: bool, as_json: bool) -> None:
     if as_json:
         print_json({"sweeps": found} | ({"runs": runs} if with_runs else {}))
         return
-    rows = [[row["sweep_id"], row["state"], f"{row['over']}/{row['trials']}", row["metric"], row["best"],
-             row["cluster"]] for row in found]
+    rows = [[row["sweep_id"], row["state"], f"{row['over']}/{row['trials']}", row["metric"],
+             "" if row["best"] is None else f"{row['best']:.5g}", row["cluster"]] for row in found]
     _print_table(["sweep", "state", "trials", "metric", "best", "cluster"], rows,
                  "no sweeps yet: gatesweep sweep configs/sweeps/traffic.yaml")
     for row in found:
@@ -165,7 +165,9 @@ def _print_table(head: list[str], rows: list[list[str]], empty: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*head, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in head:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table if rows else empty)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gatesweep.errors import ClusterError, ConfigError, NotFound
+from gatesweep.errors import AttemptExists, ClusterError, ConfigError, NotFound
 from gatesweep.launch.sections import Tls
 
 CONNECT_S, ANSWER_S, SEND_S = 5.0, 60.0, 600.0
@@ -89,6 +89,12 @@ def in_words(error: Exception, place: str) -> Exception:
                             hint="auth: {token: {file: ~/.ray/auth_token}}: the token that the cluster started with")
     if "status code 404" in text and "/api/" not in text and "job" in text.lower():
         return NotFound("the cluster knows no such job", place=place, hint="gatesweep resume ID sends it again")
+    if "already exists" in text:
+        return AttemptExists("this attempt is on the cluster already: somebody else was faster", place=place,
+                             hint="gatesweep status ID follows it")
+    if "Version check returned 404" in text:
+        return ClusterError("something answers there, but it is not Ray's dashboard", place=place,
+                            hint="`address:` is that of the head's dashboard, http://host:8265")
     if "status code 413" in text:
         return ClusterError("the cluster takes no package of this size", place=place,
                             hint="package: {limit_mb: …, exclude: […]} in the cluster's file")

@@ -21,6 +21,8 @@ from gatesweep.launch.submitted import Attempt, now
 
 STOP_S = 60
 """What a driver gets to close its books before Ray kills it; Ray's own default is 3."""
+CLOSE_S = 1.0
+"""How long the end of a stream of text is waited for."""
 TOKEN_FILE = Path("~/.ray/auth_token")
 _STATES: dict[str, State] = {"PENDING": "pending", "RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed",
                              "STOPPED": "stopped"}  # fmt: skip
@@ -136,16 +138,24 @@ def _job(details: Any) -> Job:
 
 def _pieces(tail: AsyncIterator[str], skip: int) -> Iterator[str]:
     """An asynchronous stream of text as a plain one, without its first `skip` characters."""
-    loop = asyncio.new_event_loop()
+
+    async def following() -> str | None:
+        return await anext(tail, None)
+
+    loop, waiting = asyncio.new_event_loop(), None
     try:
         while True:
-            try:
-                piece = loop.run_until_complete(anext(tail))
-            except StopAsyncIteration:
+            waiting = loop.create_task(following())
+            piece = loop.run_until_complete(waiting)
+            if piece is None:
                 return
             if piece[skip:]:
                 yield piece[skip:]
             skip = max(0, skip - len(piece))
-    finally:
-        loop.run_until_complete(tail.aclose())  # type: ignore[attr-defined]
+    finally:  # after Ctrl-C a piece is still waited for, and its stream cannot be closed before that ends
+        if waiting is not None and not waiting.done():
+            waiting.cancel()
+            loop.run_until_complete(asyncio.wait([waiting], timeout=CLOSE_S))
+        closing = loop.create_task(tail.aclose())  # type: ignore[attr-defined]
+        loop.run_until_complete(asyncio.wait([closing], timeout=CLOSE_S))
         loop.close()

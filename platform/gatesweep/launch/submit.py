@@ -14,7 +14,7 @@ from typing import Any
 from gatesweep.config.places import PIN_FILE, find_root
 from gatesweep.config.secrets import value_of
 from gatesweep.data.pins import read_pins
-from gatesweep.errors import ClusterError, ConfigError, ResourceError, StorageError
+from gatesweep.errors import AttemptExists, ClusterError, ConfigError, ResourceError, StorageError, StoreError
 from gatesweep.launch import package
 from gatesweep.launch.checks import check_data
 from gatesweep.launch.followed import LOG, Followed, number_of, place_of, surroundings
@@ -24,6 +24,7 @@ from gatesweep.launch.submitted import Attempt, Submitted, file_of, forget, job_
 from gatesweep.sweep.spec import SweepSpec
 from gatesweep.track.git import SENT
 from gatesweep.track.lineage import Lock, collect
+from gatesweep.track.vendor import must_answer
 
 Say = Callable[[str], None]
 PREFIX = "gatesweep-package-"
@@ -51,10 +52,12 @@ def submit(spec: SweepSpec, cluster: ClusterConfig, sweep_id: str, home: Path, s
         UserError: before anything was sent.
     """
     runner = runner_of(cluster, home)
+    _refuse_a_file(cluster)
     _refuse_in_use(sweep_id, cluster, home)
     check_resources(spec, cluster)
     check_data(spec, cluster)
     say(f"{cluster.name}: {runner.must_answer()}")
+    _tell_of_tracking(cluster, say)
     return _send(Submitted(sweep_id, spec.name, cluster, spec.as_dict()), spec, runner, home, 1, (), say)
 
 
@@ -82,6 +85,22 @@ def again(followed: Followed, spec: SweepSpec, words: Sequence[str], say: Say) -
     with suppress(StorageError):  # out of sight from here: its log tells nothing of a new driver then
         seen = len(followed.records())
     return _send(replace(was, cluster=followed.cluster), spec, runner, followed.home, number, words, say, seen)
+
+
+def _refuse_a_file(cluster: ClusterConfig) -> None:
+    storage = cluster.storage
+    if storage and "://" not in storage and Path(storage).is_file():
+        raise ConfigError(f"'{storage}' is a file here", place="storage", hint="name a folder that every host sees")
+
+
+def _tell_of_tracking(cluster: ClusterConfig, say: Say) -> None:
+    """Only said: the head may reach what this machine does not."""
+    if isinstance(cluster, RayCluster):
+        try:
+            with surroundings(cluster):
+                must_answer(cluster.tracking)
+        except StoreError as error:
+            say(f"note: {error.message}, from this machine ({error.place}); the head may find another answer")
 
 
 def _refuse_in_use(sweep_id: str, cluster: ClusterConfig, home: Path) -> None:
@@ -127,6 +146,8 @@ def _send(submitted: Submitted, spec: SweepSpec, runner: Runner, home: Path, num
         else:
             names = _laid_out(submitted, home)
             attempt = runner.start(Order(sweep_id, number, job_id, _words(*names, sweep_id, words)))
+    except AttemptExists:
+        raise  # another process has sent it: what it remembers must stay
     except BaseException:
         if submitted.attempts:
             remember(submitted, home)

@@ -168,11 +168,12 @@ def joined(address: str, cpus: float, pending: int = 1) -> Iterator[None]:
             logging_level=logging.ERROR,
             runtime_env={"env_vars": {name: os.environ[name] for name in WORKERS}},
         )
-    except (ConnectionError, RuntimeError) as error:
+    except (ConnectionError, RuntimeError, ray.exceptions.AuthenticationError) as error:
         raise ResourceError(
             f"cannot join the Ray cluster: {str(error).strip().splitlines()[0]}",
             place=address,
-            hint="is it running, of the same Ray version, and is RAY_AUTH_TOKEN_PATH the file of its token?",
+            hint="is it running, of the same Ray version, and is RAY_AUTH_TOKEN_PATH, else ~/.ray/auth_token, the file"
+            " of its token? A cluster without tokens: `environment: {RAY_AUTH_MODE: disabled}` in its file",
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)

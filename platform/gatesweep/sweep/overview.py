@@ -24,7 +24,7 @@ def _written(folder: Path) -> float:
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    row = {"sweep_id": folder.name, "state": "empty", "over": 0, "trials": 0, "metric": "", "best": ""}
+    row = {"sweep_id": folder.name, "state": "empty", "over": 0, "trials": 0, "metric": "", "best": None}
     at = place(folder)
     try:
         records = read(at)
@@ -47,7 +47,7 @@ def _row(folder: Path) -> dict[str, Any]:
         "over": sum(_ends(r) for r in records),
         "trials": trials,
         "metric": metric,
-        "best": "" if best is None else f"{best:.5g}",
+        "best": best,
     }
 
 
