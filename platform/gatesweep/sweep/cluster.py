@@ -44,10 +44,6 @@ ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a worker looks for data and modules where its driver does
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "PL_DISABLE_FORK": "1",  # what Tune would set in its own processes (ray#28197)
-    # workers keep the memory of large temporary tensors instead of giving it back to the system at every step
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-    "MALLOC_TOP_PAD_": "268435456",
 }
 
 WORKERS = (
@@ -58,9 +54,6 @@ WORKERS = (
     "RAY_CHDIR_TO_TRIAL_DIR",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",
     "PL_DISABLE_FORK",
-    "MALLOC_MMAP_THRESHOLD_",
-    "MALLOC_TRIM_THRESHOLD_",
-    "MALLOC_TOP_PAD_",
 )
 """Those of them that a worker on another host must have too."""
 
