@@ -105,7 +105,7 @@ def test_a_driver_that_wrote_its_sweeps_end_has_not_failed(
     runner.state = "failed"  # a driver that was stopped ends with exit code 130
     _finished(_folder(sent))
     assert status(find("toy", own_home), quiet)["job"] == {"state": "ended", "message": ""}
-    seen = len(find("toy", own_home).records())
+    seen = find("toy", own_home).progress().records
     remember(sent.with_attempt(Attempt(2, "toy-a2", "now", seen)), own_home)
     assert status(find("toy", own_home), quiet)["job"]["state"] == "failed", "this one died before it wrote anything"
 

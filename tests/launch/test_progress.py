@@ -76,10 +76,14 @@ def test_the_state_is_what_log_and_driver_say_together(events: list[Record], job
 
 @pytest.mark.parametrize("last", ["stop", "done"])
 def test_a_driver_that_was_sent_and_has_not_written_yet_is_starting(last: str) -> None:
-    records = _log(NEW, {"event": last, "reason": "x"})
-    assert fold("toy", records).state(Job("a2", "running"), seen=3) == "starting"
-    assert fold("toy", records).state(Job("a2", "failed"), seen=3) == {"stop": "stopped", "done": "done"}[last]
-    assert fold("toy", [*records, {"event": "resume", "ts": 9}]).state(Job("a2", "running"), seen=3) == "running"
+    records = _log({"event": "lease", "fence": 1}, NEW, {"event": last, "reason": "x"})
+    seen = fold("toy", records).records
+    taken = [*records, {"event": "lease", "fence": 2, "ts": 8}]  # the log is its own, and nothing is said in it yet
+    for log in (records, taken):
+        assert fold("toy", log).state(Job("a2", "running"), seen) == "starting"
+        assert fold("toy", log).state(Job("a2", "failed"), seen) == {"stop": "stopped", "done": "done"}[last]
+        resumed = [*log, {"event": "resume", "ts": 9}]
+        assert fold("toy", resumed).state(Job("a2", "running"), seen) == "running"
 
 
 def test_an_extended_sweep_asks_for_more() -> None:

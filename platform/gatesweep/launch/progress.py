@@ -53,6 +53,7 @@ class Progress:
     test: dict[str, float] = field(default_factory=dict)
     last_ms: int = 0
     records: int = 0
+    """How many there are, without those of drivers that took the log over and have not said yet what they do."""
 
     def state(self, job: Job | None, seen: int = 0) -> str:
         """done, stopped, running, pending, starting, interrupted, failed, or open where nobody knows its driver.
@@ -97,7 +98,8 @@ def fold(sweep_id: str, records: Iterable[Record]) -> Progress:
     progress = Progress(sweep_id)
     for record in records:
         _take(progress, record)
-        progress.last_ms, progress.records = record.get("ts", progress.last_ms), progress.records + 1
+        progress.last_ms = record.get("ts", progress.last_ms)
+        progress.records += record["event"] != "lease"
     return progress
 
 

@@ -83,7 +83,7 @@ def again(followed: Followed, spec: SweepSpec, words: Sequence[str], say: Say) -
     was = followed.submitted or Submitted(followed.sweep_id, spec.name, followed.cluster, spec.as_dict())
     seen = 0
     with suppress(StorageError):  # out of sight from here: its log tells nothing of a new driver then
-        seen = len(followed.records())
+        seen = followed.progress().records
     return _send(replace(was, cluster=followed.cluster), spec, runner, followed.home, number, words, say, seen)
 
 

@@ -27,7 +27,7 @@ class Attempt:
     """When, with the time zone."""
 
     seen: int = 0
-    """How many records the sweep's log had then: until there is another, this driver has not begun."""
+    """`Progress.records` of the sweep then: until there is another, this driver has not begun."""
 
     pid: int | None = None
     """The process, where it runs on this machine."""
