@@ -79,3 +79,30 @@ def test_ready_made_vectors_stand_beside_the_learned_ones_and_their_width_is_che
         made(ids_BT, lengths_B)
     with pytest.raises(ShapeError, match="are 7 wide"):
         made(ids_BT, lengths_B, torch.randn(1, 2, 7))
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean", "last", "attention", "max_mean", "concat"])
+def test_segments_equal_a_loop_over_pieces_of_each_text_alone(pooling: str) -> None:
+    made = classifier(pooling=pooling, segment_length=3).eval().requires_grad_(False)
+    ids_BT, lengths_B = torch.randint(2, 20, (4, 8)), torch.tensor([8, 7, 6, 1])
+    for row, length in enumerate(lengths_B.tolist()):
+        pieces = [made.encoder(made.embedding(piece)[None]) for piece in ids_BT[row, :length].split(3)]
+        outputs_1TO = torch.cat([piece.outputs_BTO for piece in pieces], dim=1)
+        expected = made.head(made.pooling(outputs_1TO, pieces[-1].summary_BO, torch.tensor([length])))
+        torch.testing.assert_close(made(ids_BT, lengths_B)[row : row + 1], expected)
+
+
+def test_a_text_no_longer_than_a_segment_is_read_in_one_go() -> None:
+    whole, cut = classifier().eval(), classifier(segment_length=5).eval()
+    ids_BT, lengths_B = torch.randint(2, 20, (3, 5)), torch.tensor(LENGTHS)
+    assert torch.equal(whole(ids_BT, lengths_B), cut(ids_BT, lengths_B))
+    assert not torch.allclose(whole(ids_BT, lengths_B), classifier(segment_length=2).eval()(ids_BT, lengths_B))
+
+
+def test_pooled_values_are_dropped_in_training_alone() -> None:
+    made = classifier(pooled_dropout=0.5)
+    made.head = nn.Identity()
+    ids_BT, lengths_B = torch.randint(2, 20, (40, 5)), torch.full((40,), 5)
+    share = float((made(ids_BT, lengths_B) == 0).float().mean())
+    assert 0.4 < share < 0.6
+    assert bool((made.eval()(ids_BT, lengths_B) != 0).all())

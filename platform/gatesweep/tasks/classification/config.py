@@ -136,10 +136,18 @@ class ClassificationModel(ModelConfig):
     encoder: bool = True
     """Whether a sequence encoder (`cell`, `hidden_size`, …) reads the vectors; else they are pooled as they are."""
 
+    segment_length: Annotated[int, Field(ge=2)] | None = None
+    """Tokens after which the encoder starts anew, so that a long text is read as several short ones before all are
+    pooled (chopping, Johnson & Zhang 2016): faster, and nothing hangs on what was said a page ago. none: in one go."""
+
     pooling: Literal["max", "mean", "last", "attention", "max_mean", "concat"] = "max_mean"
     """One vector out of all steps: the largest of each value; their mean; the last (of a bidirectional encoder: each
     direction's); a mean weighted by learned attention; max and mean; or last, max and mean (ULMFiT, Howard & Ruder
     2018, section 3.3)."""
+
+    pooled_dropout: Probability = 0.0
+    """Probability, in training, of zeroing each value of the pooled vector. `dropout` acts on every step before it, and
+    shifts what a maximum finds."""
 
     head_size: PositiveInt | None = None
     """Width of a hidden layer between pooling and labels; none: there is none."""
@@ -159,6 +167,9 @@ class ClassificationModel(ModelConfig):
         if self.beside and not self.contextual:
             raise ValueError("'beside' goes with a BERT-type encoder; other vectors are learned themselves"
                              "\n\nhint: embedding_size is their width")  # fmt: skip
+        if self.segment_length is not None and not self.encoder:
+            raise ValueError("'segment_length' says where the encoder starts anew, and there is none"
+                             "\n\nhint: leave segment_length out, or encoder: true")  # fmt: skip
         if self.embeddings == "learned" and self.freeze:
             raise ValueError("vectors that are learned from scratch cannot be frozen"
                              "\n\nhint: `embeddings: glove`, or freeze: false")  # fmt: skip

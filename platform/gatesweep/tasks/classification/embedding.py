@@ -73,6 +73,7 @@ def build_network(model: ClassificationModel, prepared: Prepared, source: Source
             model, labels=len(prepared.labels), embedding=_embedding(model, prepared, source, seed), context=context,
             context_size=source.width, pooling=model.pooling, encode=model.encoder, head_size=model.head_size,
             unknown=vocabulary.unknown or 0, word_dropout=model.word_dropout, embedding_dropout=model.embedding_dropout,
+            pooled_dropout=model.pooled_dropout, segment_length=model.segment_length,
         )  # fmt: skip
 
 
