@@ -1,8 +1,9 @@
 """The classifier: vectors of the tokens, a sequence encoder, pooling, a head.
 
-    x_t = dropout([embedding(token_t), context_t])     h = encoder(x)     logits = head(dropout(pooling(h)))
+    x_t = dropout([embedding(token_t), context_t])     h = encoder(x)     logits = head(dropout([pooling(h), mean(x)]))
 
-`embedding` is missing where the vectors are those of a BERT-type encoder alone; `context`, where they are words'.
+`embedding` is missing where the vectors are those of a BERT-type encoder alone; `context`, where they are words';
+mean(x) where it is not asked for.
 
 Shape suffixes: B batch, T steps, D width of the vectors, O outputs, K labels; N segments in all, S steps of one.
 """
@@ -30,13 +31,14 @@ class Classifier(nn.Module):
         unknown: the number that dropped words are read as.
         word_dropout, embedding_dropout, pooled_dropout: of whole tokens, of their values, of the pooled ones.
         segment_length: steps after which the encoder starts anew; none: it reads each text in one go.
+        pool_words: whether the head also sees the mean of the vectors themselves.
     """
 
     def __init__(
         self, config: ModelConfig, *, labels: int, embedding: nn.Embedding | None, context: nn.Module | None = None,
         context_size: int = 0, pooling: Kind = "max_mean", encode: bool = True, head_size: int | None = None,
         unknown: int = 1, word_dropout: float = 0.0, embedding_dropout: float = 0.0, pooled_dropout: float = 0.0,
-        segment_length: int | None = None,
+        segment_length: int | None = None, pool_words: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.embedding, self.context, self.context_size = embedding, context, context_size
@@ -46,8 +48,10 @@ class Classifier(nn.Module):
         self.encoder = build_encoder(config, size) if encode else None
         outputs = self.encoder.output_size if self.encoder is not None else size
         self.pooling = Pooling(pooling, outputs)
+        self.words = Pooling("mean", size) if pool_words else None
         self.pooled_dropout = nn.Dropout(pooled_dropout)
-        self.head = _head(self.pooling.output_size, head_size, labels, config.dropout)
+        width = self.pooling.output_size + (self.words.output_size if self.words is not None else 0)
+        self.head = _head(width, head_size, labels, config.dropout)
 
     def forward(self, ids_BT: Tensor, lengths_B: Tensor, context_BTD: Tensor | None = None) -> Tensor:
         """`logits_BK`.
@@ -67,6 +71,8 @@ class Classifier(nn.Module):
         else:
             outputs_BTO, summary_BO = _in_segments(self.encoder, x_BTD, lengths_B, self.segment_length)
         pooled_BP = self.pooling(outputs_BTO, summary_BO, lengths_B)
+        if self.words is not None:
+            pooled_BP = torch.cat([pooled_BP, self.words(x_BTD, summary_BO, lengths_B)], dim=1)
         logits_BK: Tensor = self.head(self.pooled_dropout(pooled_BP))
         return logits_BK
 

@@ -31,6 +31,7 @@ def test_texts_that_come_from_nowhere_or_twice_are_refused(values: dict[str, Any
     ({"freeze": True}, "learned from scratch cannot be frozen"),
     ({"beside": 8}, "'beside' goes with a BERT-type encoder"),
     ({"embeddings": "minilm"}, "leave embedding_size out"),
+    ({"encoder": False, "segment_length": 64, "pool_words": True}, "'segment_length' and 'pool_words': there is no"),
     ({"embeddings": "vectors.bin", "beside": 8}, "'beside' goes with a BERT-type encoder"),
 ])  # fmt: skip
 def test_embeddings_that_contradict_themselves_are_refused(values: dict[str, Any], said: str) -> None:

@@ -106,3 +106,13 @@ def test_pooled_values_are_dropped_in_training_alone() -> None:
     share = float((made(ids_BT, lengths_B) == 0).float().mean())
     assert 0.4 < share < 0.6
     assert bool((made.eval()(ids_BT, lengths_B) != 0).all())
+
+
+def test_the_words_own_mean_stands_beside_what_the_encoder_gives() -> None:
+    made, without = classifier(pool_words=True).eval(), classifier().eval()
+    made.head, without.head = nn.Identity(), nn.Identity()
+    ids_BT, lengths_B = torch.randint(2, 20, (3, 5)), torch.tensor(LENGTHS)
+    pooled_BP = made(ids_BT, lengths_B)
+    torch.testing.assert_close(pooled_BP[:, :-4], without(ids_BT, lengths_B))
+    for row, length in enumerate(LENGTHS):
+        torch.testing.assert_close(pooled_BP[row, -4:], made.embedding(ids_BT[row, :length]).mean(dim=0))

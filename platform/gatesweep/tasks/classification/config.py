@@ -145,6 +145,10 @@ class ClassificationModel(ModelConfig):
     direction's); a mean weighted by learned attention; max and mean; or last, max and mean (ULMFiT, Howard & Ruder
     2018, section 3.3)."""
 
+    pool_words: bool = False
+    """Whether the mean of the words' vectors themselves is pooled, too, beside the encoder's outputs (a deep averaging
+    network, Iyyer et al. 2015): what single words say need not pass through the encoder."""
+
     pooled_dropout: Probability = 0.0
     """Probability, in training, of zeroing each value of the pooled vector. `dropout` acts on every step before it, and
     shifts what a maximum finds."""
@@ -167,9 +171,11 @@ class ClassificationModel(ModelConfig):
         if self.beside and not self.contextual:
             raise ValueError("'beside' goes with a BERT-type encoder; other vectors are learned themselves"
                              "\n\nhint: embedding_size is their width")  # fmt: skip
-        if self.segment_length is not None and not self.encoder:
-            raise ValueError("'segment_length' says where the encoder starts anew, and there is none"
-                             "\n\nhint: leave segment_length out, or encoder: true")  # fmt: skip
+        if not self.encoder:
+            idle = [name for name in ("segment_length", "pool_words") if getattr(self, name)]
+            if idle:
+                raise ValueError(f"{' and '.join(map(repr, idle))}: there is no encoder for it to go with"
+                                 f"\n\nhint: leave {' and '.join(idle)} out, or encoder: true")  # fmt: skip
         if self.embeddings == "learned" and self.freeze:
             raise ValueError("vectors that are learned from scratch cannot be frozen"
                              "\n\nhint: `embeddings: glove`, or freeze: false")  # fmt: skip

@@ -74,6 +74,7 @@ def build_network(model: ClassificationModel, prepared: Prepared, source: Source
             context_size=source.width, pooling=model.pooling, encode=model.encoder, head_size=model.head_size,
             unknown=vocabulary.unknown or 0, word_dropout=model.word_dropout, embedding_dropout=model.embedding_dropout,
             pooled_dropout=model.pooled_dropout, segment_length=model.segment_length,
+            pool_words=model.pool_words,
         )  # fmt: skip
 
 
