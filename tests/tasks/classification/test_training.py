@@ -147,3 +147,23 @@ def test_longer_texts_are_cut_where_it_is_said_and_counted(csv_file: Path) -> No
         assert read[longest].tolist() == [whole[longest][place] for place in expected]
         over = sum(len(row) > 4 for row in whole)
         assert any(f"{over:,} texts longer than 4" in line for line in task.describe())
+
+
+def test_the_bag_votes_beside_the_network_and_the_network_is_trained_alone(csv_file: Path, tmp_path: Path) -> None:
+    how, train_loss, tasks = recipe(2), [], []
+    for bag in (0.0, 0.7):
+        set_up(how)
+        task = task_of(csv_file, model=network(bag=bag))
+        reports: list[Any] = []
+        left = fit(task, how, folder=tmp_path / f"bag{bag}", on_epoch=reports.append)
+        load_weights(task.module, left.last_checkpoint)
+        train_loss.append([report.metrics["train/loss"] for report in reports])
+        tasks.append(task)
+    assert train_loss[0] == train_loss[1]
+    alone, voted = tasks
+    bag_NK = alone.prepared.bigrams.probabilities(alone.prepared.side("test").rows)
+    product_NK = alone.probabilities("test") * bag_NK**0.7
+    expected_NK = product_NK / product_NK.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(voted.probabilities("test"), expected_NK, atol=1e-5)
+    loss = score(voted, "test", accelerator="cpu")["test/loss"]
+    assert loss == pytest.approx(metrics_of(expected_NK, alone.prepared.side("test").label_N)["loss"], abs=1e-5)

@@ -4,7 +4,7 @@
     r_k   ln( (α + Σ_{d in k} f_d) / |·|₁ ) - ln( (α + Σ_{d not in k} f_d) / |·|₁ )        α = 1
     p_k   logistic regression on f_d ⊙ r_k, a label against all others       (Wang & Manning 2012, with its NB features)
 
-Letters: N texts, F features, K labels.
+Letters: N texts, F features, K labels, R rows of weights (of two labels one, else one a label).
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ class Bigrams:
         self.key_F = counted[count_F >= min(MIN_TEXTS, len(rows))]
         f_NF = self._matrix(key_N)
         chosen = range(1, labels) if labels == 2 else range(labels)
-        self.parts = [_fitted(f_NF, label_N == label) for label in chosen]
+        parts = [_fitted(f_NF, label_N == label) for label in chosen]
+        self.weight_RF, self.bias_R = np.stack([part[0] for part in parts]), np.array([part[1] for part in parts])
 
     def probabilities(self, rows: Sequence[Ids]) -> Floats:
         """`p_NK`."""
         f_NF = self._matrix([self._keys(row) for row in rows])
-        score_NK = np.stack([f_NF @ weight_F + bias for weight_F, bias in self.parts], axis=1)
+        score_NK = f_NF @ self.weight_RF.T + self.bias_R
         if score_NK.shape[1] == 1:
             score_NK = np.concatenate([-score_NK, score_NK], axis=1)
         p_NK: Floats = 1 / (1 + np.exp(-score_NK))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from gatesweep.cells.config import Probability
 from gatesweep.config.section import Section
@@ -152,6 +152,11 @@ class ClassificationModel(ModelConfig):
     pooled_dropout: Probability = 0.0
     """Probability, in training, of zeroing each value of the pooled vector. `dropout` acts on every step before it, and
     shifts what a maximum finds."""
+
+    bag: NonNegativeFloat = 0.0
+    """Weight with which the linear baseline, a bag of words and pairs fitted to the training texts, votes beside the
+    network in all scores but train/loss: log p = log p_network + bag · log p_bag, up to a constant (Mesnil et al. 2015,
+    "Ensemble of generative and discriminative techniques"). It reads the tokens that the network reads. 0: no vote."""
 
     head_size: PositiveInt | None = None
     """Width of a hidden layer between pooling and labels; none: there is none."""

@@ -1,4 +1,4 @@
-"""Which vectors the tokens start with, and the network around them."""
+"""Which vectors the tokens start with, the network around them, and what votes beside it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gatesweep.data.fetch import Dataset, ensure, user_data
+from gatesweep.models.bag_of_pairs import BagOfPairs
 from gatesweep.models.bert import BertTokens, settings
 from gatesweep.models.classifier import Classifier
 from gatesweep.tasks.classification.config import ClassificationModel
@@ -76,6 +77,14 @@ def build_network(model: ClassificationModel, prepared: Prepared, source: Source
             pooled_dropout=model.pooled_dropout, segment_length=model.segment_length,
             pool_words=model.pool_words,
         )  # fmt: skip
+
+
+def bag_of(prepared: Prepared, model: ClassificationModel) -> BagOfPairs | None:
+    """The linear baseline as a module that votes; none where it has no weight."""
+    if not model.bag:
+        return None
+    fitted = prepared.bigrams
+    return BagOfPairs(fitted.key_F, fitted.weight_RF, fitted.bias_R, words=fitted.words)
 
 
 def _embedding(model: ClassificationModel, prepared: Prepared, source: Source, seed: int) -> nn.Embedding | None:

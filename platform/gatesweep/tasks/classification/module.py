@@ -1,5 +1,8 @@
 """The Lightning module: cross-entropy in training, metrics over all texts of a split at its end.
 
+    logits = network(text) + weight · log p_bag(text)       up to a constant: both vote, where there is a bag of words
+                                                            (Mesnil et al. 2015); the network is trained alone
+
 Shape suffixes: B batch, N texts of a split, K labels.
 """
 
@@ -12,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gatesweep.models.bag_of_pairs import BagOfPairs
 from gatesweep.models.classifier import Classifier
 from gatesweep.tasks.base import TaskModule
 from gatesweep.tasks.classification.loaders import TextBatch
@@ -24,25 +28,35 @@ class ClassificationModule(TaskModule):
     Args:
         weight_K: of each label in the training loss.
         words: of the vocabulary, in order; kept in the checkpoint, so that another training can start from it.
+        bag: votes with `bag_weight` beside the network in validation, test and prediction.
     """
 
     weight_K: Tensor
 
     def __init__(
-        self, network: Classifier, weight_K: Tensor, words: Sequence[str], *, label_smoothing: float = 0.0
-    ) -> None:
+        self, network: Classifier, weight_K: Tensor, words: Sequence[str], *, label_smoothing: float = 0.0,
+        bag: BagOfPairs | None = None, bag_weight: float = 1.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.network, self.words, self.label_smoothing = network, list(words), label_smoothing
+        self.bag, self.bag_weight = bag, bag_weight
         self.register_buffer("weight_K", weight_K)
         self._said: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, batch: TextBatch) -> Tensor:
-        """`logits_BK`."""
+        """`logits_BK` of the vote."""
+        logits_BK = self.own(batch)
+        if self.bag is None:
+            return logits_BK
+        return logits_BK.float().log_softmax(dim=1) + self.bag_weight * self.bag(batch.ids_BT, batch.lengths_B)
+
+    def own(self, batch: TextBatch) -> Tensor:
+        """`logits_BK` of the network alone."""
         logits_BK: Tensor = self.network(batch.ids_BT, batch.lengths_B, batch.context_BTD)
         return logits_BK
 
     def training_step(self, batch: TextBatch, batch_idx: int) -> Tensor:
-        loss = functional.cross_entropy(self(batch).float(), batch.label_B, self.weight_K,
+        loss = functional.cross_entropy(self.own(batch).float(), batch.label_B, self.weight_K,
                                         label_smoothing=self.label_smoothing)  # fmt: skip
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.label_B))
         return loss

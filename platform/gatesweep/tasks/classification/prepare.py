@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ import pandas as pd
 from gatesweep.config.digest import digest
 from gatesweep.data.text import refuse_unseen
 from gatesweep.errors import DataError
+from gatesweep.tasks.classification.baselines import Bigrams
 from gatesweep.tasks.classification.config import ClassificationData
 from gatesweep.tasks.classification.reading import Ids, Reader, Words, shortened, unknowns
 from gatesweep.tasks.classification.splitting import SPLITS, part_of, share_out, without_copies, without_seen
@@ -65,6 +67,12 @@ class Prepared:
 
     distinct: int = 0
     """Different words of the training texts."""
+
+    @cached_property
+    def bigrams(self) -> Bigrams:
+        """The linear baseline, fitted on train when it is first asked for."""
+        train = self.sides["train"]
+        return Bigrams(train.rows, train.label_N, words=len(self.reader.vocabulary), labels=len(self.labels))
 
     def longest(self, split: str) -> int:
         """Tokens that are read of each text of a split."""

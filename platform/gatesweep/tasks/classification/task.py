@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 from gatesweep.data.fetch import Dataset, user_data, user_file
 from gatesweep.tasks.base import Baseline
 from gatesweep.tasks.classification import baselines, figures
-from gatesweep.tasks.classification.baselines import BIGRAMS, MAJORITY, Bigrams
+from gatesweep.tasks.classification.baselines import BIGRAMS, MAJORITY
 from gatesweep.tasks.classification.config import ClassificationData, ClassificationModel
-from gatesweep.tasks.classification.embedding import build_network, features_of, source_of
+from gatesweep.tasks.classification.embedding import bag_of, build_network, features_of, source_of
 from gatesweep.tasks.classification.loaders import EVAL_BATCH, TextBatch, TextsModule, loader_of
 from gatesweep.tasks.classification.metrics import NAMES, Floats, metrics_of
 from gatesweep.tasks.classification.module import ClassificationModule
@@ -52,8 +52,8 @@ class SequenceClassification:
         self._said = source.said
         self.data_module = TextsModule(self.prepared, batch_size=batch_size, seed=seed, features=self.features)
         self.module = ClassificationModule(network, _weights(self.prepared), self.prepared.reader.vocabulary.words,
-                                           label_smoothing=data.label_smoothing)  # fmt: skip
-        self._bigrams: Bigrams | None = None
+                                           label_smoothing=data.label_smoothing, bag=bag_of(self.prepared, model),
+                                           bag_weight=model.bag)  # fmt: skip
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """The linear one, beside the most frequent label."""
@@ -106,12 +106,8 @@ class SequenceClassification:
         return [*lines(self.prepared), *self._said]
 
     def _linear(self, split: str, path: Path | None) -> Floats:
-        """What the linear baseline says; it is fitted on train when it is first asked."""
-        train = self.prepared.sides["train"]
-        if self._bigrams is None:
-            self._bigrams = Bigrams(train.rows, train.label_N, words=len(self.prepared.reader.vocabulary),
-                                    labels=len(self.prepared.labels))  # fmt: skip
-        return self._bigrams.probabilities(self._prepared(path).side(split).rows)
+        """What the linear baseline says."""
+        return self.prepared.bigrams.probabilities(self._prepared(path).side(split).rows)
 
     def _prepared(self, path: Path | None) -> Prepared:
         """The training's own texts, or others, read alike."""
