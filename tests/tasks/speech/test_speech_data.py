@@ -175,6 +175,26 @@ def test_global_cmvn_is_over_all_training_frames_alone(spoken: Path, make_task: 
     assert torch.allclose(heard.mean(0), torch.zeros(40), atol=1e-3)
 
 
+def test_speaker_cmvn_is_over_a_speakers_training_frames_or_all_of_one_who_is_not_trained_on(
+    spoken: Path, make_task: Make
+) -> None:
+    task = make_task(spoken, features={"cmvn": "speaker"})
+    corpus, held = task.corpus, make_task(spoken, features={"cmvn": "speaker"}, test_speaker="anna").corpus
+    speakers = {row.speaker for row in corpus.rows}
+    assert set(corpus.of_speaker) == speakers == set(held.of_speaker)
+    assert len(speakers) > 1
+    for each, split in ((corpus, "train"), (held, "train"), (held, "test")):
+        for speaker in {each.rows[i].speaker for i in each.index[split]}:
+            x_TD = np.concatenate([each.scaled(each.frames[i], speaker) for i in each.index[split]
+                                   if each.rows[i].speaker == speaker])  # fmt: skip
+            assert np.allclose(x_TD.mean(0), 0, atol=1e-3)
+            assert np.allclose(x_TD.std(0), 1, atol=1e-3)
+    batch = next(iter(task.loader("test")))
+    row = corpus.index["test"][int(batch.index_B[0])]
+    expected = corpus.of_speaker[corpus.rows[row].speaker](corpus.frames[row])
+    assert np.allclose(batch.x_BTD[0, : int(batch.lengths_B[0])].numpy(), expected, atol=1e-5)
+
+
 def test_utterance_cmvn_makes_every_utterance_alike(spoken: Path, make_task: Make) -> None:
     batch = next(iter(make_task(spoken, features={"cmvn": "utterance"}).loader("test")))
     for x, length in zip(batch.x_BTD, batch.lengths_B, strict=True):
@@ -275,6 +295,7 @@ def test_model_settings_that_fit_nothing_are_refused(given: dict[str, Any], said
     ({"target": "text"}, {"output": "frames"}, "needs to know what each frame says"),
     ({"target": "text", "features": {"cmvn": "utterance"}},
      {"output": "ctc", "streaming": True, "bidirectional": False}, "known when it is over"),
+    ({"target": "speaker", "features": {"cmvn": "speaker"}}, {}, "must know the speaker, who is what is asked"),
 ])
 def test_a_question_that_the_output_cannot_answer_is_refused(spoken: Path, make_task: Make, data: dict[str, Any],
                                                              model: dict[str, Any], said: str) -> None:

@@ -35,9 +35,11 @@ class FeatureConfig(Section):
     """Whether first differences over time stand beside the energies (Young et al., HTK book, equation 5.16, with two
     frames on both sides)."""
 
-    cmvn: Literal["utterance", "global", "none"] = "global"
+    cmvn: Literal["utterance", "speaker", "global", "none"] = "global"
     """What mean and variance are made 0 and 1 over, for each feature: all training frames; the utterance itself, which
-    takes a microphone's colour away, and from a word of half a second its vowel's too; nothing."""
+    takes a microphone's colour away, and from a word of half a second its vowel's too; the speaker's recordings, those
+    of train or, of one who is not in train, all that there are (their sound alone is looked at, never what is said in
+    them); nothing."""
 
 
 class AugmentConfig(Section):

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from gatesweep.tasks.speech.augment import changed_sound, masked, with_noise
-from gatesweep.tasks.speech.features import Features, Frontend, Scaling
+from gatesweep.tasks.speech.features import Features, Frontend
 from gatesweep.tasks.speech.prepare import Corpus
 from gatesweep.tasks.speech.strings import Utterance, put_together
 from gatesweep.tasks.speech.targets import Targets
@@ -112,7 +112,7 @@ class Utterances(Dataset[SpeechBatch]):
             part_T = np.zeros(len(x_TD), np.int64)
         else:
             x_TD, part_T = self._made(utterance, rng)
-        x_TD = scaled(x_TD, self.corpus.scaling, per_utterance=self.corpus.data.features.cmvn == "utterance")
+        x_TD = self.corpus.scaled(x_TD, utterance.speaker)
         return Heard(masked(x_TD, config, rng) if self.training else x_TD, part_T)
 
     def _as_recorded(self, utterance: Utterance) -> bool:
@@ -143,11 +143,6 @@ class Utterances(Dataset[SpeechBatch]):
         samples = sum(self.corpus.sounds.findings[i].samples for i in utterance.parts)
         pauses = sum(round(pause_s * self.corpus.data.rate) for pause_s in utterance.pauses_s)
         return max(1, self.frontend.frames(samples + pauses))
-
-
-def scaled(x_TD: Features, scaling: Scaling, *, per_utterance: bool) -> Features:
-    """After cmvn."""
-    return Scaling.of(x_TD)(x_TD) if per_utterance else scaling(x_TD)
 
 
 def at_least(samples_N: NDArray[np.float32], count: int) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +47,23 @@ class Corpus:
     notes: tuple[str, ...]
     place: str
 
+    of_speaker: Mapping[str, Scaling] = field(default_factory=dict)
+    """Over a speaker's frames, where `cmvn: speaker` asks for it."""
+
     @property
     def size(self) -> int:
         """D."""
         return len(self.scaling.mean_D)
+
+    def scaled(self, x_TD: Features, speaker: str) -> Features:
+        """Frames of an utterance after cmvn."""
+        match self.data.features.cmvn:
+            case "utterance":
+                return Scaling.of(x_TD)(x_TD)
+            case "speaker":
+                return self.of_speaker[speaker](x_TD)
+            case _:
+                return self.scaling(x_TD)
 
     def utterances(self, split: str, *, epoch: int | None = None, seed: int = 0) -> list[Utterance]:
         """Of a split; `all`: of every one. Those of train are a function of (seed, epoch) where an epoch is given.
@@ -97,7 +110,8 @@ def prepare(found: Recordings, data: SpeechData, *, md5: str, place: str, traine
         notes += more
     shelf = FeatureShelf(sounds, frontend)
     scaling = trained.scaling if trained is not None else _scaling(data, shelf, index["train"], frontend.size)
-    return Corpus(data, rows, sounds, shelf, index, scaling, (*found.account.lines(), *notes), place)
+    return Corpus(data, rows, sounds, shelf, index, scaling, (*found.account.lines(), *notes), place,
+                  _of_speakers(data, rows, shelf, index))  # fmt: skip
 
 
 def prepare_frames(parts: Mapping[str, Frames], data: SpeechData, *, place: str,
@@ -117,7 +131,7 @@ def prepare_frames(parts: Mapping[str, Frames], data: SpeechData, *, place: str,
     if scaling.mean_D.shape[0] != frames[0].shape[1]:
         raise DataError(f"frames have {frames[0].shape[1]} numbers, and the run's have {len(scaling.mean_D)}",
                         place=place)
-    return Corpus(data, rows, None, frames, index, scaling, (), place)
+    return Corpus(data, rows, None, frames, index, scaling, (), place, _of_speakers(data, rows, frames, index))
 
 
 _NOWHERE = Path()
@@ -136,6 +150,20 @@ def _scaling(data: SpeechData, frames: Sequence[Features] | FeatureShelf, train:
     if data.features.cmvn != "global":
         return Scaling.none(size)
     return Scaling.of(np.concatenate([frames[i] for i in sorted(set(train))]))
+
+
+def _of_speakers(data: SpeechData, rows: Sequence[Recording], frames: Sequence[Features] | FeatureShelf,
+                 index: Mapping[str, Sequence[int]]) -> dict[str, Scaling]:  # fmt: skip
+    """Over a speaker's training recordings; over all that there are of one who is not trained on."""
+    if data.features.cmvn != "speaker":
+        return {}
+    own: dict[str, list[int]] = {}
+    for split in (("train",), SPLITS):
+        known = set(own)
+        for i in sorted({i for name in split for i in index.get(name, ())}):
+            if rows[i].speaker not in known:
+                own.setdefault(rows[i].speaker, []).append(i)
+    return {speaker: Scaling.of(np.concatenate([frames[i] for i in numbers])) for speaker, numbers in own.items()}
 
 
 def _judged(rows: Sequence[Recording], findings: Sequence[Finding], data: SpeechData, frontend: Frontend,

@@ -94,8 +94,11 @@ def check(data: SpeechData, model: SpeechModel) -> None:
     if model.output == "frames" and data.target == "text" and not (data.strings and data.units == "word"):
         raise ConfigError("output 'frames' needs to know what each frame says, which strings of isolated words tell",
                           place="model.output", hint="data.strings and units: word; or output: ctc")
-    if model.streaming and (data.features.cmvn == "utterance" or data.features.deltas):
-        raise ConfigError("streaming: the mean of an utterance and its deltas are known when it is over",
+    if data.target == "speaker" and data.features.cmvn == "speaker":
+        raise ConfigError("cmvn 'speaker' must know the speaker, who is what is asked", place="data.features.cmvn",
+                          hint="cmvn: global")
+    if model.streaming and (data.features.cmvn in ("utterance", "speaker") or data.features.deltas):
+        raise ConfigError("streaming: the mean of an utterance or a speaker, and deltas, are known when it is over",
                           place="data.features", hint="cmvn: global and deltas: false")
 
 
