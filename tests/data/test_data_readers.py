@@ -151,6 +151,26 @@ def test_a_file_without_a_series_in_it_is_refused(tmp_path: Path, lines: list[st
         read_csv(path, target="y")
 
 
+@pytest.mark.parametrize(("lines", "message"), [
+    (["time,y,z", "2024-01-01 00:00,1,2", "2024-01-01 01:00,1,013.5,2"], "line 3: has 4 fields, and the header has 3"),
+    (["time,y,z", "2024-01-01 00:00,1,2", "2024-01-01 01:00,1"], "line 3: has 2 fields, and the header has 3"),
+    (["time,y,y", "2024-01-01 00:00,1,2"], "has 2 columns of the name 'y'"),
+    (["time,y", '2024-01-01 00:00,"10,5"'], "hint: numbers have a decimal point"),
+])
+def test_a_row_that_pandas_would_shift_or_cut_is_refused(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_csv(_csv(tmp_path, *lines), target="y")
+    assert message in str(caught.value)
+
+
+def test_offsets_that_change_with_the_season_become_utc(tmp_path: Path) -> None:
+    local = pd.date_range("2024-10-27 00:00", periods=6, freq="1h", tz="Europe/Berlin")
+    rows = [f"{stamp.isoformat()},{number}" for number, stamp in enumerate(local)]
+    series = read_csv(_csv(tmp_path, "time,y", *rows), target="y")
+    assert series.frame.index.tolist() == list(pd.date_range("2024-10-26 22:00", periods=6, freq="1h"))
+    assert series.segments == [(0, 6)]
+
+
 def test_a_binary_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_bytes(b"\x80\x04\x95\xff\xfe\x00" * 20)
     with pytest.raises(DataError, match="cannot be read as CSV"):

@@ -59,6 +59,15 @@ def test_a_trained_run_reads_a_longer_frame_and_what_is_known_ahead_matters(stor
     assert csv.is_file()
 
 
+def test_a_column_alone_and_stamps_with_a_time_zone_go_on_in_utc(store, frame: pd.DataFrame) -> None:
+    berlin = frame["load"].set_axis(pd.date_range("2024-10-20", periods=400, freq="1h", tz="Europe/Berlin"))
+    found = forecast(berlin, store, horizon=3, config=SMALL)
+    assert found["time"].tolist() == list(pd.date_range("2024-11-05 14:00", periods=3, freq="1h"))
+    utc = berlin.tz_convert("UTC").tz_localize(None).to_frame()
+    again = forecast(utc, store, run_name=found.attrs["run_id"])
+    np.testing.assert_array_equal(again["forecast"], found["forecast"])
+
+
 def test_several_columns_with_quantiles(store, frame: pd.DataFrame) -> None:
     many = pd.DataFrame({"when": frame.index, "a": frame["load"].to_numpy(), "b": -3 * frame["load"].to_numpy()})
     config = SMALL | {"model": {"hidden_size": 8, "output": "quantiles", "levels": [0.1, 0.5, 0.9]}}
@@ -81,6 +90,11 @@ def test_what_a_forecast_cannot_be_made_of_is_refused(store, frame: pd.DataFrame
         forecast(frame, store, run_name=run_id)
     with pytest.raises(DataError, match="the future has 3 rows"):
         forecast(frame, store, run_name=run_id, future=future_of(frame, 0.0, steps=3))
+    late, twice = future_of(frame, 0.0), future_of(frame, 0.0)
+    for future in (late.set_axis(late.index + pd.Timedelta("365D")), late.set_axis(late.index + pd.Timedelta("30min")),
+                   twice.set_axis(twice.index[[0, 0, 1, 2, 3, 4]]), late.set_axis(late.index - pd.Timedelta("2h"))):
+        with pytest.raises(DataError, match="wanted are 6 rows from 2024-01-17 16:00:00 on, one every 1h"):
+            forecast(frame, store, run_name=run_id, future=future)
     with pytest.raises(DataError, match="reads 12 rows before a forecast, and 8"):
         forecast(frame.iloc[:8], store, run_name=run_id, future=future_of(frame.iloc[:8], 0.0))
 

@@ -88,7 +88,11 @@ def test_weights_follow_from_the_seed_whatever_was_drawn_before(project: Path) -
     ("return torch.nn.Linear(1, 1)", "return 3", ConfigError, "`build_model` returned int, not a torch.nn.Module"),
     ('("train", "val", "test")', '("train", "val")', ConfigError, "returned ['train', 'val'], not a mapping"),
     ("torch.arange(config.data.rows", "torch.arange(0", DataError, "no example in train, val, test"),
+    ('("train", "val", "test")', '("train", "val")', ConfigError, "test is missing"),
     ("return ((", "return 1.0 or ((", ConfigError, "`loss` must return a tensor"),
+    ("return ((", "return model.weight.repeat(2, 1) if batch else ((", ConfigError, "a batch, not a tensor of [2, 1]"),
+    ("return ((", "return torch.zeros(()) if batch else ((", ConfigError, "`loss` has no gradient"),
+    ("import torch\n", "import torch\nx = (\n", ConfigError, "line 3: 'plain' cannot be imported: '(' was never"),
 ])  # fmt: skip
 def test_functions_that_do_not_fit_are_refused(
     project: Path, was: str, is_: str, kind: type[UserError], words: str

@@ -12,6 +12,7 @@ import yaml
 
 from gatesweep.config.loader import build
 from gatesweep.errors import ConfigError
+from gatesweep.runs.experiment import experiment_from
 from gatesweep.tasks.forecasting.config import ForecastingData
 from gatesweep.tasks.registry import data_section, load_task, metric_names
 
@@ -102,3 +103,11 @@ def test_the_experiments_that_come_along_fit_the_section(name: str) -> None:
     path = Path(__file__).parents[2] / "configs" / "experiments" / f"{name}.yaml"
     data = build(ForecastingData, yaml.safe_load(path.read_text())["data"], place=str(path))
     assert data.name == name
+
+
+@pytest.mark.parametrize(("monitor", "mode", "right"), [("val/accuracy", "min", "max"), ("val/loss", "max", "min")])
+def test_to_look_for_the_worst_epoch_is_refused(monitor: str, mode: str, right: str) -> None:
+    raw = {"task": "sequence_classification", "data": {"name": "reviews"}}
+    with pytest.raises(ConfigError, match=f"hint: --set trainer.mode={right}"):
+        experiment_from({**raw, "trainer": {"monitor": monitor, "mode": mode}}, place="here")
+    assert experiment_from({**raw, "trainer": {"monitor": monitor, "mode": right}}, place="here")

@@ -5,7 +5,13 @@ Row numbers in messages are the file's lines, the header being line 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import bz2
+import csv
+import gzip
+import lzma
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +22,8 @@ from ..errors import DataError
 from .catalogue import nearest
 from .rules import SeriesSpec
 
+_OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OFFSET = r"\d:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})$"
 _NO_VALUE = ("", "NaN", "nan", "NA", "null")
 _STAMP_HINT = "stamps must be ISO 8601 (2024-01-31 13:00); for another form give time_format, e.g. '%d/%m/%Y %H:%M'"
 
@@ -41,18 +49,34 @@ def read_table(path: Path, spec: SeriesSpec, columns: Sequence[str]) -> pd.DataF
 
 def _read_csv(path: Path, columns: list[str], spec: SeriesSpec) -> pd.DataFrame:
     try:
-        header = list(pd.read_csv(path, nrows=0).columns)
-        _refuse_missing_columns(header, columns, path)
+        _refuse_missing_columns(_refuse_ragged(path), columns, path)
         na_values = {name: [*_NO_VALUE, *spec.na_values] for name in columns if name not in spec.flags}
         as_text = {name: "str" for name in (*spec.time, *spec.flags) if name in columns}
         raw = pd.read_csv(path, usecols=lambda name: name in set(columns), dtype=as_text, low_memory=False,
                           keep_default_na=False, na_values={**na_values, **{name: [""] for name in spec.time}})
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
+    except (pd.errors.ParserError, csv.Error, ValueError, OSError, EOFError) as error:
         raise DataError(f"cannot be read as CSV: {str(error).strip()}", place=str(path),
                         hint="one header line, then one row per stamp, separated by commas, UTF-8") from error
     if raw.empty:
         raise DataError("there is no row below the header", place=str(path))
     return raw
+
+
+def _refuse_ragged(path: Path) -> list[str]:
+    """The header, where every row has as many fields as it: pandas drops what is too much, or shifts the row."""
+    with _OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file)
+        header = next((row for row in rows if row), [])
+        if not header:
+            raise pd.errors.EmptyDataError("it is empty")
+        twice = [name for name, count in Counter(header).items() if count > 1]
+        if twice:
+            raise DataError(f"has {Counter(header)[twice[0]]} columns of the name {twice[0]!r}", place=str(path))
+        for row in rows:
+            if row and len(row) != len(header):
+                raise DataError(f"has {len(row)} fields, and the header has {len(header)}",
+                                place=f"{path}: line {rows.line_num}", hint="a comma within a field wants quotes")
+    return header
 
 
 def _refuse_missing_columns(header: list[str], columns: Sequence[str], path: Path) -> None:
@@ -80,7 +104,9 @@ def _stamps(raw: pd.DataFrame, spec: SeriesSpec, path: Path) -> pd.DatetimeIndex
 def _parsed(raw: pd.DataFrame, spec: SeriesSpec) -> Any:
     """Stamps, NaT where the text is none. In two columns each text repeats often, and is parsed once."""
     if len(spec.time) == 1:
-        return pd.to_datetime(raw[spec.time[0]], format=spec.time_format or "ISO8601", errors="coerce")
+        texts = raw[spec.time[0]]
+        offsets = bool(texts.str.contains(_OFFSET, na=False).all()) and spec.time_format is None
+        return pd.to_datetime(texts, format=spec.time_format or "ISO8601", errors="coerce", utc=offsets)
     parts = zip(spec.time, (spec.time_format or "").split(" "), strict=True)
     day, clock = (_parsed_once(raw[name], form) for name, form in parts)
     return day + (clock - pd.Timestamp("1900-01-01"))  # strptime's date where a format has none
@@ -102,8 +128,14 @@ def _numbers(column: pd.Series, spec: SeriesSpec, path: Path) -> np.ndarray[Any,
     if len(bad):
         raise DataError(f"not a number in column {column.name!r}: {column.iloc[bad[0]]!r}",
                         place=f"{path}: line {bad[0] + 2}",
-                        hint="if the word means a missing value, name it in na_values")
+                        hint=_number_hint(str(column.iloc[bad[0]])))
     return numbers
+
+
+def _number_hint(text: str) -> str:
+    if re.fullmatch(r"[-+]?[\d.]*,\d+", text):
+        return "numbers have a decimal point, and no separator of thousands"
+    return "a word that means a missing value must be taken out: leave the field empty"
 
 
 def _pivoted(raw: pd.DataFrame, stamps: pd.DatetimeIndex, key: str, value: str, columns: Sequence[str],

@@ -16,7 +16,7 @@ from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.models.config import ModelConfig
 from gatesweep.runs.initial import InitFrom
-from gatesweep.tasks.registry import data_section, epoch_metrics, model_section
+from gatesweep.tasks.registry import check_direction, data_section, epoch_metrics, model_section
 from gatesweep.train.config import KeepConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
 
 
@@ -95,6 +95,7 @@ def experiment_from(raw: dict[str, Any], *, place: str) -> ExperimentConfig:
             place=place,
             hint=f"one of: {', '.join(sorted(known))}",
         )
+    check_direction(task, config.trainer.monitor, config.trainer.mode, place=place, key="trainer.mode")
     return config
 
 

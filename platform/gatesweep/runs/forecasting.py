@@ -42,11 +42,14 @@ def forecast(frame: pd.DataFrame, store: Store, *, horizon: int | None = None, t
         ConfigError: settings that do not go together.
         DataError: a frame without stamps, or that cannot be trained on.
     """
+    import pandas as pd
+
     from gatesweep.data.fetch import user_file
     from gatesweep.tasks.forecasting.ahead import ahead
     from gatesweep.tasks.forecasting.source import read_like
     from gatesweep.tasks.forecasting.task import Forecasting
 
+    frame = frame.to_frame(frame.name or "value") if isinstance(frame, pd.Series) else frame
     path = _written(frame, store.home / "forecasts")
     if run_name is None:
         experiment = experiment_from(_experiment(frame, path, horizon, targets, covariates, known, config),
@@ -70,6 +73,8 @@ def _written(frame: pd.DataFrame, folder: Path) -> Path:
     """The frame as CSV, stamps first, under the digest of its bytes."""
     import pandas as pd
 
+    from gatesweep.tasks.forecasting.ahead import naive_utc
+
     stamped = frame
     if not isinstance(frame.index, pd.DatetimeIndex):
         stamps = [name for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
@@ -80,6 +85,7 @@ def _written(frame: pd.DataFrame, folder: Path) -> Path:
     if not all(pd.api.types.is_numeric_dtype(stamped[name]) for name in stamped.columns):
         words = [str(name) for name in stamped.columns if not pd.api.types.is_numeric_dtype(stamped[name])]
         raise DataError(f"column '{words[0]}' holds no numbers", place="forecast", hint="drop it, or turn it into some")
+    stamped = stamped.set_axis(naive_utc(pd.DatetimeIndex(stamped.index)))
     text = stamped.rename_axis(TIME).to_csv(date_format="%Y-%m-%dT%H:%M:%S").encode()
     path = folder / f"{hashlib.md5(text, usedforsecurity=False).hexdigest()}.csv"
     if not path.is_file():

@@ -80,6 +80,12 @@ class FunctionModule(TaskModule):
         measured = dict(found) if isinstance(found, Mapping) else {"loss": found}
         if not isinstance(measured.get("loss"), Tensor):
             raise ConfigError("`loss` must return a tensor, or a mapping with a tensor under 'loss'", place=self._place)
+        if measured["loss"].numel() != 1:
+            raise ConfigError(f"`loss` must return one number a batch, not a tensor of {list(measured['loss'].shape)}",
+                              place=self._place, hint="its mean: loss.mean()")
+        if torch.is_grad_enabled() and not measured["loss"].requires_grad:
+            raise ConfigError("`loss` has no gradient: it was cut off from the model's weights", place=self._place,
+                              hint="no detach(), item() or no_grad() on its way")
         return measured
 
 
@@ -170,7 +176,9 @@ def _source(name: str, say: Callable[[str], None]) -> fetch.Dataset:
 def _checked(parts: Any, place: str) -> dict[str, Dataset[Any]]:
     if not isinstance(parts, Mapping) or set(parts) != set(SPLITS):
         found = sorted(map(str, parts)) if isinstance(parts, Mapping) else type(parts).__name__
-        raise ConfigError(f"returned {found}, not a mapping of train, val and test to datasets", place=place)
+        lacking = [split for split in SPLITS if split not in parts] if isinstance(parts, Mapping) else []
+        raise ConfigError(f"returned {found}, not a mapping of train, val and test to datasets", place=place,
+                          hint=f"{', '.join(lacking)} is missing" if lacking else "{'train': …, 'val': …, 'test': …}")
     empty = [split for split in SPLITS if not len(parts[split])]
     if empty:
         raise DataError(f"no example in {', '.join(empty)}", place=place)

@@ -171,6 +171,23 @@ def epoch_metrics(task_name: str) -> set[str]:
     return {name for name in metric_names(task_name) - late if not name.startswith("test/")}
 
 
+ASCENDING = frozenset(("accuracy", "beam_accuracy", "f1", "auroc", "bleu", "bleu_lc", "chrf", "beam_bleu",
+                       "beam_bleu_lc", "beam_chrf", "direction"))  # fmt: skip
+"""What is better the larger it is, of all that the tasks of the registry report."""
+
+
+def check_direction(task_name: str, metric: str, mode: str, *, place: str, key: str) -> None:
+    """Refuse to look for the worst epoch; of a task of the user's own nobody knows.
+
+    Raises:
+        ConfigError: names the other mode.
+    """
+    right = "max" if metric.partition("/")[2] in ASCENDING else "min"
+    if task_name in TASKS and mode != right:
+        raise ConfigError(f"{key}: is {mode}, and {'more' if right == 'max' else 'less'} of {metric} is better",
+                          place=place, hint=f"--set {key}={right}")
+
+
 def _own(task_name: str) -> Any:
     """The user's class at `module:Class`, or the module itself where its plain functions are the task.
 
@@ -218,6 +235,9 @@ def _import(module_name: str) -> ModuleType:
     except ImportError as error:
         raise ConfigError(f"'{module_name}' cannot be imported: {error}", place="task",
                           hint="start in its folder, or put that on PYTHONPATH, for the workers too") from error
+    except SyntaxError as error:
+        raise ConfigError(f"'{module_name}' cannot be imported: {error.msg}: {(error.text or '').strip()}",
+                          place=f"{error.filename}, line {error.lineno}") from error
 
 
 def _attribute(task_name: str, attribute: str, expected: str, fits: Any, of_functions: Any = None) -> Any:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR, ReduceLROnPlateau, SequentialLR, StepLR
 
+from gatesweep.errors import ConfigError
 from gatesweep.train.config import OptimizerConfig, ScheduleConfig, TrainerConfig
 from gatesweep.train.groups import with_rates
 
@@ -17,6 +18,9 @@ from gatesweep.train.groups import with_rates
 def optimizer(config: OptimizerConfig, model: nn.Module) -> Optimizer:
     """The rule over every trainable parameter of `model`, by depth where `layer_decay` gives each layer its rate."""
     parameters: list[Any] = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ConfigError("every parameter is frozen: nothing is left to train", place="init_from.freeze",
+                          hint="freeze fewer parts, or score the run as it is: gatesweep evaluate RUN")
     if config.layer_decay < 1.0:
         parameters = with_rates(model, config.lr, config.layer_decay)
     common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}

@@ -52,6 +52,16 @@ def vectors(folder: Path, size: int = 6) -> dict[str, Path]:
     return files
 
 
+def test_a_repeated_word_keeps_its_first_vector_and_nan_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "glove.txt"
+    file.write_text("good 0.5 1.0\nbad 1.5 -1.0\ngood 9.0 8.0\n")
+    found = read_vectors(file)
+    assert (list(found.words), found.vectors_FD.tolist()) == (["good", "bad"], [[0.5, 1.0], [1.5, -1.0]])
+    file.write_text("good 0.5 1.0\nbad nan nan\n")
+    with pytest.raises(DataError, match="1 words have NaN or infinity in their vectors, the first is 'bad'"):
+        read_vectors(file)
+
+
 def test_glove_text_and_bin_files_give_the_same_vectors(tmp_path: Path) -> None:
     read = {kind: read_vectors(file) for kind, file in vectors(tmp_path).items()}
     expected = np.random.default_rng(0).normal(size=(len(WORDS), 6)).astype(np.float32)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from labelled_texts import made_texts, network, task_of, written
 from torch.nn import functional
 
-from gatesweep.errors import ConfigError
+from gatesweep.errors import ConfigError, DataError
 from gatesweep.tasks.classification.baselines import BIGRAMS, MAJORITY
 from gatesweep.tasks.classification.metrics import metrics_of
 from gatesweep.train.config import OptimizerConfig, ScheduleConfig, TrainerConfig
@@ -136,6 +137,38 @@ def test_unfreezing_lets_one_group_more_train_each_epoch(csv_file: Path, tmp_pat
 def test_unfreezing_that_would_not_end_is_refused(csv_file: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="with 3 groups the lowest trains from epoch 5 on, and max_epochs is 4"):
         trained(task_of(csv_file), recipe(4, unfreeze_epochs=2), tmp_path)
+
+
+def test_a_network_that_is_frozen_whole_is_refused(csv_file: Path, tmp_path: Path) -> None:
+    task = task_of(csv_file)
+    task.module.requires_grad_(False)
+    with pytest.raises(ConfigError, match=r"init_from\.freeze: every parameter is frozen"):
+        trained(task, recipe(1), tmp_path / "run")
+
+
+def test_empty_texts_are_counted(tmp_path: Path, own_home: Path) -> None:
+    frame = made_texts(160)
+    frame.loc[[3, 8], "text"] = ["", "  "]
+    told = task_of(written(frame, tmp_path / "m.csv")).describe()
+    assert any("2 texts (empty text) left out" in line for line in told)
+
+
+def test_words_of_another_run_that_fit_nothing_are_refused(csv_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("<pad>\n<unk>\nGreat.\nFilm.\nfilm\n")
+    with pytest.raises(DataError, match="of the training texts' tokens are unknown to the other run's words"):
+        task_of(csv_file, words=str(tmp_path / "words.txt"))
+
+
+def test_texts_that_were_trained_on_are_counted_in_the_split_that_is_scored(csv_file: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    task = task_of(csv_file, say=said.append)
+    known, new = list(task.prepared.sides["train"].texts)[:9], made_texts(20, seed=5)
+    rows = [(text, "pos", "train") for text in known] + [(text, "pos", "test") for text in known[:4]]
+    more = [(text, label, "test") for text, label in new.itertuples(index=False)]
+    frame = pd.DataFrame([*rows, *more], columns=["text", "label", "split"])
+    task.predictions("test", written(frame, tmp_path / "other.csv"))
+    notes = [line for line in said if "are among those" in line]
+    assert [("train, are" in n or "train," in n, "4 of 24 texts" in n) for n in notes] == [(True, False), (False, True)]
 
 
 def test_longer_texts_are_cut_where_it_is_said_and_counted(csv_file: Path) -> None:

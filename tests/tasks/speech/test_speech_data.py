@@ -232,6 +232,20 @@ def test_a_broken_file_is_refused_or_dropped_and_counted(spoken: Path, make_task
     assert any("1 recordings are broken and left out" in line for line in make_task(spoken, broken="drop").describe())
 
 
+def test_a_file_of_no_samples_is_broken_and_a_set_of_one_sound_is_refused(spoken: Path, make_task: Make,
+                                                                           write_wave: Callable[..., None]) -> None:
+    write_wave(spoken / "2_carl_5.wav", np.zeros(0))
+    with pytest.raises(DataError, match=r"2_carl_5\.wav: holds no sample"):
+        make_task(spoken)
+    assert any("1 recordings are broken and left out" in line for line in make_task(spoken, broken="drop").describe())
+    sound = (spoken / "0_anna_0.wav").read_bytes()
+    for file in spoken.glob("*.wav"):
+        file.write_bytes(sound)
+    with pytest.raises(DataError, match="no recording is left in train") as caught:
+        make_task(spoken)
+    assert "95 recordings repeat another one sample for sample" in str(caught.value)
+
+
 def test_a_file_that_was_cut_off_is_broken(spoken: Path, make_task: Make) -> None:
     whole = (spoken / "0_anna_0.wav").read_bytes()
     (spoken / "0_anna_0.wav").write_bytes(whole[: len(whole) // 2])

@@ -225,6 +225,13 @@ def test_figures_are_drawn_with_labels(parallel: Path, make_task: Make, tmp_path
     assert task.module.training, "the module is left as it was"
 
 
+def test_a_model_that_writes_nothing_has_no_attention_to_show(parallel: Path, make_task: Make) -> None:
+    task = make_task(parallel)
+    with torch.no_grad():
+        task.module.network.bias_V[3] += 50.0  # it ends at once
+    assert set(task.figures("test")) == {"length"}
+
+
 @pytest.mark.parametrize("precision", ["bf16", "64"])
 @pytest.mark.parametrize("options", [{}, {"input_feeding": True, "attention": "bahdanau"}, {"teacher_forcing": 0.5}])
 def test_it_trains_and_translates_in_other_precisions(parallel: Path, options: dict[str, Any], precision: str) -> None:

@@ -51,10 +51,11 @@ def read_wave(path: Path, rate: int | None = None) -> Wave:
         raise BrokenAudio(f"is no sound .wav: {error}", place=str(path)) from error
     except OSError as error:
         raise BrokenAudio(f"cannot be read: {error.strerror or error}", place=str(path)) from error
+    if not len(raw_NC):
+        raise BrokenAudio("holds no sample", place=str(path))
     samples_NC = _between_ones(raw_NC.reshape(len(raw_NC), -1))
-    if not len(samples_NC) or not np.isfinite(samples_NC).all():
-        raise BrokenAudio("holds no sample" if not len(samples_NC) else "holds samples that are no numbers",
-                          place=str(path))
+    if not np.isfinite(samples_NC).all():
+        raise BrokenAudio("holds samples that are no numbers", place=str(path))
     return Wave(at_rate(samples_NC.mean(axis=1), found, rate or found), found, samples_NC.shape[1])
 
 

@@ -22,6 +22,7 @@ from gatesweep.tasks.classification.reading import Ids, Reader, Words, shortened
 from gatesweep.tasks.classification.splitting import SPLITS, part_of, share_out, without_copies, without_seen
 
 KEPT = 4
+MOST_UNKNOWN = 0.5
 _cache: OrderedDict[str, Prepared] = OrderedDict()
 
 
@@ -105,7 +106,9 @@ def prepare(
     Raises:
         DataError: fewer than two labels, a label in val or test that train has not, a split without a text.
     """
+    account = frame.attrs.get("account")
     frame, dropped = _shared_out(frame, data)
+    dropped = {**({f"texts ({what})": count for what, count in account.dropped.items()} if account else {}), **dropped}
     parts = {split: frame[frame["split"] == split] for split in SPLITS}
     labels = _labels(parts, place)
     number = {label: place_K for place_K, label in enumerate(labels)}
@@ -121,7 +124,18 @@ def prepare(
     made = Prepared(data, reader, labels, sides, place, dropped, distinct)
     for split in SPLITS:
         made.side(split)
+    _refuse_other_words(made)
     return made
+
+
+def _refuse_other_words(made: Prepared) -> None:
+    """Words of another run that are cut otherwise fit nothing: a network of unknown words learns nothing."""
+    rows = made.sides["train"].rows
+    share = unknowns(rows, made.reader.vocabulary) / max(1, sum(map(len, rows)))
+    if made.data.words is not None and share > MOST_UNKNOWN:
+        raise DataError(f"{share:.0%} of the training texts' tokens are unknown to the other run's words",
+                        place=made.data.words, hint="a language model that is to be started from reads with"
+                                                    " data.tokens=words; or vocabulary: own")
 
 
 def like(frame: pd.DataFrame, trained: Prepared, *, place: str) -> Prepared:

@@ -25,6 +25,7 @@ from gatesweep.tasks.classification.module import ClassificationModule
 from gatesweep.tasks.classification.prepare import Prepared, kept, like, lines, prepare
 from gatesweep.tasks.classification.reading import Words
 from gatesweep.tasks.classification.source import dataset_of, read
+from gatesweep.tasks.classification.splitting import SPLITS
 
 
 class SequenceClassification:
@@ -120,9 +121,14 @@ class SequenceClassification:
     def _like(self, dataset: Dataset) -> Prepared:
         made = like(read(dataset, self.data), self.prepared, place=str(dataset.path))
         seen = set(self.prepared.sides["train"].texts)
-        copies = sum(text in seen for text in made.side("all").texts)
-        if copies:
-            self._say(f"note: {copies:,} texts of {dataset.path} are among those that the model was trained on")
+        whole = len({id(side) for side in made.sides.values()}) == 1
+        for split in ("all",) if whole else SPLITS:
+            side = made.sides["test" if whole else split]
+            copies = sum(text in seen for text in side.texts)
+            if copies:
+                part = "" if whole else f", {split},"
+                self._say(f"note: {copies:,} of {len(side):,} texts of {dataset.path}{part} are among those that the"
+                          " model was trained on")  # fmt: skip
         return made
 
 

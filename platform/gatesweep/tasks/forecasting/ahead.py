@@ -51,15 +51,26 @@ def _stamps(series: Series, horizon: int, future: pd.DataFrame | None) -> pd.Dat
     """Those of `future`, or the next steps; of trading days the next weekdays."""
     last = series.frame.index[-1]
     if future is not None:
-        stamps = pd.DatetimeIndex(future.index)
-        if len(stamps) < horizon or stamps[0] <= last or not stamps.is_monotonic_increasing:
-            raise DataError(f"the future has {len(stamps)} rows, from {stamps[0] if len(stamps) else 'nowhere'};"
-                            f" {horizon} rising stamps after {last} are wanted", place=series.name)
-        return stamps[:horizon]
+        stamps = naive_utc(pd.DatetimeIndex(future.index))[:horizon]
+        rising = len(stamps) == horizon and stamps[0] > last and stamps.is_monotonic_increasing and stamps.is_unique
+        if not rising or (series.step is not None and not stamps.equals(_next(last, series.step, horizon))):
+            wanted = f"{horizon} rising stamps after {last}" if series.step is None else (
+                f"{horizon} rows from {last + pd.Timedelta(series.step)} on, one every {series.step}")  # fmt: skip
+            raise DataError(f"the future has {len(future)} rows, from {stamps[0] if len(stamps) else 'nowhere'};"
+                            f" wanted are {wanted}", place=series.name)
+        return stamps
     if series.step is None:
         return pd.bdate_range(last + pd.Timedelta("1D"), periods=horizon)
-    step = pd.Timedelta(series.step)
-    return pd.date_range(last + step, periods=horizon, freq=step)
+    return _next(last, series.step, horizon)
+
+
+def _next(last: pd.Timestamp, step: str, count: int) -> pd.DatetimeIndex:
+    return pd.date_range(last + pd.Timedelta(step), periods=count, freq=pd.Timedelta(step))
+
+
+def naive_utc(stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """As series are kept: a time zone is turned into UTC, stamps without one stay."""
+    return stamps if stamps.tz is None else stamps.tz_convert("UTC").tz_localize(None)
 
 
 def _known(name: str, future: pd.DataFrame | None, stamps: pd.DatetimeIndex, place: str) -> pd.Series:

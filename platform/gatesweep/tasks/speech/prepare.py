@@ -108,6 +108,8 @@ def prepare(found: Recordings, data: SpeechData, *, md5: str, place: str, traine
     if data.name != "digits" and (trained is None or any(row.split for row in rows)):
         index, more = _without_copies(index, sounds.findings)
         notes += more
+    if trained is None and not index["train"]:
+        raise DataError("no recording is left in train", place=place, hint="; ".join(notes) or "other splits")
     shelf = FeatureShelf(sounds, frontend)
     scaling = trained.scaling if trained is not None else _scaling(data, shelf, index["train"], frontend.size)
     return Corpus(data, rows, sounds, shelf, index, scaling, (*found.account.lines(), *notes), place,

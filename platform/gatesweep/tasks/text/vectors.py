@@ -86,8 +86,18 @@ def read_vectors(path: Path) -> WordVectors:
     except (ValueError, EOFError, OSError, IndexError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read as {'binary' if binary else 'text'} word vectors: {error}", place=str(path),
                         hint="word2vec's .bin, or text: a word and its numbers a line") from error  # fmt: skip
-    _refuse_constant(found.index_to_key, found.vectors, path)
-    return WordVectors(found.index_to_key, found.vectors, str(path))
+    named_F = np.array([word is not None for word in found.index_to_key])  # a repeated word leaves a row without a name
+    words, vectors_FD = [word for word in found.index_to_key if word is not None], found.vectors[named_F]
+    _refuse_constant(words, vectors_FD, path)
+    _refuse_no_number(words, vectors_FD, path)
+    return WordVectors(words, vectors_FD, str(path))
+
+
+def _refuse_no_number(words: Sequence[str], vectors_FD: Floats, path: Path) -> None:
+    bad_F = ~np.isfinite(vectors_FD).all(axis=1)
+    if bad_F.any():
+        raise DataError(f"{int(bad_F.sum()):,} words have NaN or infinity in their vectors, the first is"
+                        f" {words[int(bad_F.argmax())]!r}", place=str(path))
 
 
 def _refuse_constant(words: Sequence[str], vectors_FD: Floats, path: Path) -> None:

@@ -87,7 +87,8 @@ class Translation:
         if self.model.attention != "none":
             shown = some_sentences(lengths, found)
             looks = [self.module.look(encoded.source[i], found[i]) for i in shown]
-            drawn["attention"] = figures.attention_maps(looks, title=title)
+            if looks:  # a model that has learnt nothing writes nothing
+                drawn["attention"] = figures.attention_maps(looks, title=title)
         return drawn
 
     def describe(self) -> list[str]:
