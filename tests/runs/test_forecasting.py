@@ -68,6 +68,17 @@ def test_a_column_alone_and_stamps_with_a_time_zone_go_on_in_utc(store, frame: p
     np.testing.assert_array_equal(again["forecast"], found["forecast"])
 
 
+def test_what_was_done_to_another_file_is_said_before_it_is_scored(store, frame: pd.DataFrame, tmp_path: Path) -> None:
+    rules = {"fill": "linear", "fill_up_to": 3, "longer": "split"}
+    run_id = forecast(frame, store, horizon=3, known=["flag"], future=future_of(frame, 0.0, steps=3),
+                      config={**SMALL, "data": {**SMALL["data"], "rules": rules}}).attrs["run_id"]  # fmt: skip
+    frame.drop(frame.index[[40, 41]]).to_csv(tmp_path / "gap.csv", index_label="time")
+    said: list[str] = []
+    evaluate(run_id, store, split="test", data=tmp_path / "gap.csv", say=said.append)
+    assert any("398 rows read" in line for line in said), said
+    assert any("filled" in line and "2" in line for line in said), said
+
+
 def test_several_columns_with_quantiles(store, frame: pd.DataFrame) -> None:
     many = pd.DataFrame({"when": frame.index, "a": frame["load"].to_numpy(), "b": -3 * frame["load"].to_numpy()})
     config = SMALL | {"model": {"hidden_size": 8, "output": "quantiles", "levels": [0.1, 0.5, 0.9]}}

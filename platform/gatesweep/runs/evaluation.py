@@ -12,7 +12,7 @@ from gatesweep.errors import ConfigError, DataError
 from gatesweep.runs.build import prepare
 from gatesweep.runs.initial import restorable
 from gatesweep.runs.lookup import checkpoint_of, config_of, find
-from gatesweep.runs.scoring import baseline_of, statements_of
+from gatesweep.runs.scoring import account_of, baseline_of, statements_of
 from gatesweep.tasks.base import Task, TaskModule
 from gatesweep.track.store import Store
 from gatesweep.train.score import load_weights, score
@@ -78,6 +78,8 @@ def evaluate(
     if predictions is not None:
         check_target(predictions)
     run_id, task = restore(name, store, say)
+    for line in account_of(task, data) if data is not None else ():
+        say(line)
     metrics = score(task, split, path=data)
     baseline = baseline_of(task, (split,), data)
     for line in statements_of(task, split, data):

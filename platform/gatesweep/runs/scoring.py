@@ -63,6 +63,12 @@ def statements_of(task: Task, split: str, path: Path | None = None) -> list[str]
     return say(split, path)
 
 
+def account_of(task: Task, path: Path) -> list[str]:
+    """What the task says it did to another file, where it says anything."""
+    say: Callable[[Path], list[str]] = getattr(task, "account", lambda path: [])
+    return say(path)
+
+
 def baseline_of(task: Task, splits: tuple[str, ...], path: Path | None = None) -> dict[str, Any]:
     """`{name, metrics: {"test/mae": …}, candidates}` of the task's baseline on these splits."""
     found = {split: task.baseline(split, path) for split in splits}

@@ -55,6 +55,7 @@ class Task(Protocol):
     """Reported for val and test, without the split. A task in the registry names them there instead."""
 
     # splits: tuple[str, ...]: may be there; those that the data has, where it is not all of train, val and test.
+    # account(path) -> list[str]: may be there; what was read of another file and done to it, said before scoring.
     # statements(split, path=None) -> list[str]: may be there; what a score means in plain words, said after scoring.
     # model_section: ClassVar[type[ModelConfig]]: may be there; keys that `model:` has beyond those of `ModelConfig`.
 

@@ -103,6 +103,10 @@ class Forecasting:
         """What was read and cleaned, the windows of each split, the scaler, the baseline's choice."""
         return describe(self.prepared)
 
+    def account(self, path: Path) -> list[str]:
+        """What was dropped and filled of another file."""
+        return list(self._prepared(path).series.cleaning.lines())
+
     def _prepared(self, path: Path | None) -> Prepared:
         """The training's own data, or another file's, scaled alike."""
         if path is None:

@@ -120,6 +120,12 @@ class Music:
             lines.append(f"train: moved by up to {self.data.transpose} semitones, anew in every epoch")
         return [*lines, f"scores: {'with' if self.data.first_frame else 'without'} each piece's first frame"]
 
+    def account(self, path: Path) -> list[str]:
+        """How much of another file is read."""
+        pieces, every = self._pieces("all", path), self.data.every
+        thinned = f": one of every {every} of the file's, as in training" if every > 1 else ""
+        return [f"{path}: {len(pieces):,} pieces, {sum(map(len, pieces)):,} frames{thinned}"]
+
     @torch.no_grad()
     def _judged(self, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Floats, Floats, Roll]]:
         """Each piece in turn with its frames' NLL, the chances of the notes, and those that are said to sound."""

@@ -59,7 +59,7 @@ class SpeechRecognition:
         self.module = SpeechModule(network, data, model, self.targets, self.corpus.scaling, self._language())
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
-        """The better of the trivial answers, beside the nearest mean where a label is asked for."""
+        """The best of the trivial answers and, where a label is asked for, the nearest mean."""
         train, asked = self._utterances("train"), self._utterances(split, path)
         known, references = train.references, asked.references
         written = {baselines.TRIVIAL[0]: [baselines.most_frequent(known)] * len(references)}
