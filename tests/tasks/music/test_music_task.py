@@ -186,9 +186,9 @@ def test_predictions_add_up_to_the_scores(make_task: Make) -> None:
 def test_another_file_is_scored_as_it_is_and_all_is_every_split(make_task: Make, tmp_path: Path) -> None:
     task, other = make_task(every=2), write_json(tmp_path / "other.json", test=6)
     assert score(task, "test", path=other) == score(task, "test")
-    frames = sum(map(len, task._pieces("all", other)))
-    assert task.account(other) == [f"{other}: {len(task._pieces('all', other))} pieces, {frames:,} frames: one of every 2 of the"
-                                   " file's, as in training"]
+    pieces = task._pieces("all", other)
+    read = f"{other}: {len(pieces)} pieces, {sum(map(len, pieces)):,} frames"
+    assert task.account(other) == [f"{read}: one of every 2 of the file's, as in training"]
     assert len(task.loader("all").dataset) == 24 + 8 + 6
     assert len(task.loader("all", other).dataset) == 24 + 8 + 6
     assert task.baseline("test", other) == task.baseline("test")
