@@ -45,7 +45,7 @@ CASES = {
     }),
     "reviews": Case(CONFIGS / "sentiment.yaml", 220, ("test/accuracy",), {
         "tcn": {"layers": 5}, "transformer": {"layers": 2}, "xlstm": {"layers": 2},
-    }, ("data.fraction=0.2", "model.bag=0", "model.segment_length=none")),
+    }, ("data.fraction=0.2", "model.segment_length=none")),
 }  # fmt: skip
 FAMILIES = ("recurrent", "attention", "transformer", "tcn", "xlstm", "memory")
 TOO_SLOW = {("reviews", "memory")}

@@ -228,6 +228,8 @@ def test_a_share_of_the_training_pairs_comes_evenly_from_the_whole(parallel: Pat
     ({"path": "x"}, "'source' and 'target' are missing"),
     ({"name": "verses", "path": "x"}, "takes no 'path'"),
     ({"name": "multi31k", "path": "x"}, "no parallel set 'multi31k'"),
+    ({"path": "x", "source": "de", "target": "de"}, "source and target are both 'de'"),
+    ({"name": "multi30k", "path": "x", "target": "de"}, "source and target are both 'de'"),
     ({"name": "verses", "units": "char", "resample": 0.5}, "characters have none"),
 ])
 def test_settings_that_name_no_text_are_refused(given: dict[str, Any], said: str) -> None:

@@ -84,6 +84,9 @@ class TranslationData(Section):
         if self.name not in (None, *DIRECTIONS):
             raise ValueError(f"there is no parallel set '{self.name}'\n\nhint: one of {', '.join(DIRECTIONS)};"
                              " for files of your own leave data.name out")
+        if len(set(self.languages)) == 1:
+            raise ValueError(f"source and target are both '{self.languages[0]}'"
+                             "\n\nhint: `source: de`, `target: en` for train.de and train.en")
         return self
 
     @model_validator(mode="after")
