@@ -65,12 +65,12 @@ def run(config: Any, *, overrides: Sequence[str] = (), listener: Listener | None
 
 def _experiment(config: Any, overrides: Sequence[str]) -> ExperimentConfig:
     from gatesweep.config.loader import override
-    from gatesweep.runs.experiment import ExperimentConfig, experiment_from, load_experiment
+    from gatesweep.runs.experiment import ExperimentConfig, experiment_from, load_experiment, refuse_the_worst
 
     if isinstance(config, ExperimentConfig):
         return experiment_from(override(config.as_dict(), overrides), place="run") if overrides else config
     if isinstance(config, Mapping):
-        return experiment_from(override(dict(config), overrides), place="run")
+        return refuse_the_worst(experiment_from(override(dict(config), overrides), place="run"), "run")
     return load_experiment(Path(config), overrides)
 
 
@@ -324,12 +324,12 @@ def _entered(where: Where | None) -> Where:
 
 def _spec(spec: Any, overrides: Sequence[str]) -> SweepSpec:
     from gatesweep.config.loader import override
-    from gatesweep.sweep.spec import SweepSpec, load_spec, spec_from
+    from gatesweep.sweep.spec import SweepSpec, load_spec, refuse_the_worst, spec_from
 
     if isinstance(spec, SweepSpec):
         return spec_from(override(spec.as_dict(), overrides), place="sweep") if overrides else spec
     if isinstance(spec, Mapping):
-        return spec_from(override(dict(spec), overrides), place="sweep")
+        return refuse_the_worst(spec_from(override(dict(spec), overrides), place="sweep"), "sweep")
     return load_spec(Path(spec), overrides)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import yaml
 
 from gatesweep.config.loader import build
 from gatesweep.errors import ConfigError
-from gatesweep.runs.experiment import experiment_from
+from gatesweep.runs.experiment import experiment_from, load_experiment
+from gatesweep.sweep.spec import load_spec, spec_from
 from gatesweep.tasks.forecasting.config import ForecastingData
-from gatesweep.tasks.registry import data_section, load_task, metric_names
+from gatesweep.tasks.registry import check_direction, data_section, load_task, metric_names
 
 OWN = """
 from gatesweep.config.section import Section
@@ -105,9 +108,29 @@ def test_the_experiments_that_come_along_fit_the_section(name: str) -> None:
     assert data.name == name
 
 
-@pytest.mark.parametrize(("monitor", "mode", "right"), [("val/accuracy", "min", "max"), ("val/loss", "max", "min")])
-def test_to_look_for_the_worst_epoch_is_refused(monitor: str, mode: str, right: str) -> None:
+@pytest.mark.parametrize(("metric", "mode", "right"), [
+    ("val/accuracy", "min", "max"), ("val/loss", "max", "min"),
+    ("val/accuracy", "max", None), ("val/loss", "min", None),
+])
+def test_to_look_for_the_worst_epoch_or_trial_is_refused_and_what_was_trained_so_is_read(
+    tmp_path: Path, metric: str, mode: str, right: str | None
+) -> None:
     raw = {"task": "sequence_classification", "data": {"name": "reviews"}}
-    with pytest.raises(ConfigError, match=f"hint: --set trainer.mode={right}"):
-        experiment_from({**raw, "trainer": {"monitor": monitor, "mode": mode}}, place="here")
-    assert experiment_from({**raw, "trainer": {"monitor": monitor, "mode": right}}, place="here")
+    experiment = {**raw, "trainer": {"monitor": metric, "mode": mode}}
+    sweep = {"experiment": raw, "objective": {"metric": metric, "mode": mode},
+             "space": {"optimizer.lr": {"log_uniform": [1e-3, 1e-2]}}, "budget": {"trials": 2}}  # fmt: skip
+    for load, content, key in ((load_experiment, experiment, "trainer.mode"), (load_spec, sweep, "objective.mode")):
+        file = tmp_path / "file.yaml"
+        file.write_text(json.dumps(content))
+        with pytest.raises(ConfigError, match=f"hint: --set {key}={right}") if right else nullcontext():
+            load(file)
+    assert experiment_from(experiment, place="here").trainer.mode == mode
+    assert spec_from({"name": "s", **sweep}, place="here").trial_config(
+        {"optimizer.lr": 2e-3}, 0).trainer.mode == mode  # fmt: skip
+
+
+def test_coverage_is_best_at_a_level_of_its_own() -> None:
+    for mode in ("min", "max"):
+        check_direction("forecasting", "val/coverage", mode, place="here", key="trainer.mode")
+    with pytest.raises(ConfigError, match="less of val/mae is better"):
+        check_direction("forecasting", "val/mae", "max", place="here", key="trainer.mode")

@@ -95,7 +95,12 @@ def experiment_from(raw: dict[str, Any], *, place: str) -> ExperimentConfig:
             place=place,
             hint=f"one of: {', '.join(sorted(known))}",
         )
-    check_direction(task, config.trainer.monitor, config.trainer.mode, place=place, key="trainer.mode")
+    return config
+
+
+def refuse_the_worst(config: ExperimentConfig, place: str) -> ExperimentConfig:
+    """What is to be trained now must look for the best epoch; a run that was trained otherwise is still read."""
+    check_direction(config.task, config.trainer.monitor, config.trainer.mode, place=place, key="trainer.mode")
     return config
 
 
@@ -111,7 +116,7 @@ def load_experiment(path: Path, assignments: Sequence[str] = ()) -> ExperimentCo
     Raises:
         ConfigError: what is wrong, with file, key, value and a hint.
     """
-    return experiment_from(override(read_experiment(path), assignments), place=str(path))
+    return refuse_the_worst(experiment_from(override(read_experiment(path), assignments), place=str(path)), str(path))
 
 
 def read_experiment(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from, name_of, read_experiment
 from gatesweep.sweep.space import dotted, ordered, typed
-from gatesweep.tasks.registry import epoch_metrics
+from gatesweep.tasks.registry import check_direction, epoch_metrics
 from gatesweep.train.config import KeepConfig
 
 
@@ -228,7 +228,13 @@ def load_spec(path: Path, assignments: Sequence[str] = ()) -> SweepSpec:
         raw["experiment"] = {"file": raw["experiment"]}
     if isinstance(raw.get("experiment"), dict) and "file" in raw["experiment"]:
         raw["experiment"] = _merged(_experiment_file(raw["experiment"].pop("file"), path.parent), raw["experiment"])
-    return spec_from(override(raw, assignments), place=str(path), folder=path.parent)
+    return refuse_the_worst(spec_from(override(raw, assignments), place=str(path), folder=path.parent), str(path))
+
+
+def refuse_the_worst(spec: SweepSpec, place: str) -> SweepSpec:
+    """A sweep that is to be started now must look for the best trial; one that was started otherwise is still read."""
+    check_direction(spec.experiment.task, spec.objective.metric, spec.objective.mode, place=place, key="objective.mode")
+    return spec
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

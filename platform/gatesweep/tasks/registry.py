@@ -176,14 +176,19 @@ ASCENDING = frozenset(("accuracy", "beam_accuracy", "f1", "auroc", "bleu", "bleu
 """What is better the larger it is, of all that the tasks of the registry report."""
 
 
+UNDIRECTED = frozenset(("coverage",))
+"""What is best at a level of its own."""
+
+
 def check_direction(task_name: str, metric: str, mode: str, *, place: str, key: str) -> None:
     """Refuse to look for the worst epoch; of a task of the user's own nobody knows.
 
     Raises:
         ConfigError: names the other mode.
     """
-    right = "max" if metric.partition("/")[2] in ASCENDING else "min"
-    if task_name in TASKS and mode != right:
+    name = metric.partition("/")[2]
+    right = "max" if name in ASCENDING else "min"
+    if task_name in TASKS and mode != right and name not in UNDIRECTED:
         raise ConfigError(f"{key}: is {mode}, and {'more' if right == 'max' else 'less'} of {metric} is better",
                           place=place, hint=f"--set {key}={right}")
 
