@@ -38,6 +38,8 @@ class Case:
 CASES = {
     "learned": Case("sentiment.yaml", "BiLSTM 64, words learned from scratch"),
     "glove": Case("sentiment_glove.yaml", "BiLSTM 64, words start with GloVe 50d; bigrams vote"),
+    "word2vec": Case("sentiment_word2vec.yaml", "BiLSTM 64, words start with word2vec of the texts; bigrams vote"),
+    "word2vec, alone": Case("sentiment_word2vec.yaml", "the same, no vote", ("model.bag=none",)),
     "minilm": Case("sentiment_pretrained.yaml", "BiLSTM 128 on MiniLM features and learned pieces; bigrams vote"),
     "finetuned": Case("sentiment_finetuned.yaml", "BiLSTM 256 from a language model of the texts; bigrams vote"),
     "learned, vote": Case("sentiment.yaml", "the same; bigrams vote", ("model.bag=1",)),
