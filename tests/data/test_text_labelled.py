@@ -43,7 +43,11 @@ def test_empty_texts_and_repeats_follow_declared_rules_and_are_counted(tmp_path:
 
 @pytest.mark.parametrize(("text", "message"), [
     ("words,label\na,b\n", "no column 'text'"), ("text,label\na,pos\nb,\n", r"1 row\(s\) have no label .* row 2"),
-    ("text,label\na\n", r"lack a field"), ("text,label\na,b,c,d\nx,y,z,w\n,,,,,\n", "cannot be read as CSV"),
+    ("text,label\na\n", r"lack a field"),
+    ("text,label\na,b\nx,y,z,w\n", "line 3 has 4 fields, and the lines before it 2"),
+    ("text,label\nGood, on the whole,pos\nBad, on the whole,neg\n", "more fields than the header, which has 2"),
+    ('text,label\na,b\n"c,d\n', "a quote that opens in row 2 .* is never closed"),
+    ("text;label\na;b\n", "separated by semicolons"), ("text\tlabel\na\tb\n", "separated by tabs"),
     ("", "cannot be read as CSV"), ("text,label\n", "no rows"), ("text,label\n!,pos\n", "no text is left")])
 def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):

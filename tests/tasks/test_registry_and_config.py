@@ -19,6 +19,7 @@ from gatesweep.sweep.spec import load_spec, spec_from
 from gatesweep.tasks.forecasting.config import ForecastingData
 from gatesweep.tasks.registry import check_direction, data_section, load_task, metric_names
 
+EXPERIMENTS = Path(__file__).parents[2] / "configs" / "experiments"
 OWN = """
 from gatesweep.config.section import Section
 
@@ -103,7 +104,7 @@ def test_every_field_of_the_section_explains_itself() -> None:
 
 @pytest.mark.parametrize("name", ["traffic", "energy", "stocks"])
 def test_the_experiments_that_come_along_fit_the_section(name: str) -> None:
-    path = Path(__file__).parents[2] / "configs" / "experiments" / f"{name}.yaml"
+    path = EXPERIMENTS / f"{name}.yaml"
     data = build(ForecastingData, yaml.safe_load(path.read_text())["data"], place=str(path))
     assert data.name == name
 
@@ -134,3 +135,27 @@ def test_coverage_is_best_at_a_level_of_its_own() -> None:
         check_direction("forecasting", "val/coverage", mode, place="here", key="trainer.mode")
     with pytest.raises(ConfigError, match="less of val/mae is better"):
         check_direction("forecasting", "val/mae", "max", place="here", key="trainer.mode")
+
+
+@pytest.mark.parametrize(("file", "changes", "monitor"), [
+    ("traffic", {}, "val/crps"),
+    ("vowels", {}, "val/wer"),
+    ("speech_recognition", {}, "val/per"),
+    ("speech_recognition", {"data": {"units": "phone"}}, "val/wer"),
+])
+def test_what_this_configuration_cannot_report_is_not_watched_either(
+        file: str, changes: dict[str, Any], monitor: str) -> None:
+    raw = yaml.safe_load((EXPERIMENTS / f"{file}.yaml").read_text())
+    raw = {**raw, **{key: {**raw[key], **value} for key, value in changes.items()}}
+    watching = {**raw, "trainer": {**raw["trainer"], "monitor": monitor, "mode": "min"}}
+    with pytest.raises(ConfigError, match=f"{raw['task']} reports no '{monitor}' while it trains, as it is configured"):
+        experiment_from(watching, place="test")
+
+
+@pytest.mark.parametrize(("changes", "monitor"), [
+    ({"model": {"output": "gaussian"}}, "val/crps"), ({}, "val/mae"), ({}, "train/loss")])
+def test_what_it_does_report_is_watched(changes: dict[str, Any], monitor: str) -> None:
+    raw = yaml.safe_load((EXPERIMENTS / "traffic.yaml").read_text())
+    raw = {**raw, **{key: {**raw[key], **value} for key, value in changes.items()}}
+    watching = {**raw, "trainer": {**raw["trainer"], "monitor": monitor}}
+    assert experiment_from(watching, place="test").trainer.monitor == monitor

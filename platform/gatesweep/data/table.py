@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from .catalogue import nearest
+from .csv_texts import column_hint
 from .rules import SeriesSpec
 
 _OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -83,7 +83,7 @@ def _refuse_missing_columns(header: list[str], columns: Sequence[str], path: Pat
     for name in columns:
         if name not in header:
             raise DataError(f"no column {name!r}: there are {', '.join(map(str, header))}", place=str(path),
-                            hint=nearest(name, [str(each) for each in header]))
+                            hint=column_hint(name, [str(each) for each in header]))
 
 
 def _stamps(raw: pd.DataFrame, spec: SeriesSpec, path: Path) -> pd.DatetimeIndex:

@@ -88,10 +88,10 @@ def experiment_from(raw: dict[str, Any], *, place: str) -> ExperimentConfig:
     except ConfigError as error:
         raise ConfigError(f"task: {error.message}", place=place, hint=error.hint) from None
     config = build(kind, raw, place=place)
-    known = epoch_metrics(task)
+    known = epoch_metrics(task, config.data, config.model)
     if known and config.trainer.monitor not in known:
         raise ConfigError(
-            f"trainer.monitor: {task} reports no '{config.trainer.monitor}' while it trains",
+            f"trainer.monitor: {task} reports no '{config.trainer.monitor}' while it trains, as it is configured",
             place=place,
             hint=f"one of: {', '.join(sorted(known))}",
         )

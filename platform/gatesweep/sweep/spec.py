@@ -198,10 +198,11 @@ def spec_from(raw: dict[str, Any], *, place: str, folder: Path | None = None) ->
 
 def _checked(spec: SweepSpec, place: str) -> SweepSpec:
     """A metric that the task reports, a schedule that fits, and a space that the experiment can take."""
-    metrics = epoch_metrics(spec.experiment.task)
+    metrics = epoch_metrics(spec.experiment.task, spec.experiment.data, spec.experiment.model)
     if metrics and spec.objective.metric not in metrics:
         raise ConfigError(
-            f"objective.metric: {spec.experiment.task} reports no '{spec.objective.metric}' while it trains",
+            f"objective.metric: {spec.experiment.task} reports no '{spec.objective.metric}' while it trains, "
+            "as it is configured",
             place=place,
             hint=did_you_mean(spec.objective.metric, sorted(metrics)),
         )

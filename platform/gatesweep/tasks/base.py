@@ -57,6 +57,7 @@ class Task(Protocol):
     # splits: tuple[str, ...]: may be there; those that the data has, where it is not all of train, val and test.
     # account(path) -> list[str]: may be there; what was read of another file and done to it, said before scoring.
     # statements(split, path=None) -> list[str]: may be there; what a score means in plain words, said after scoring.
+    # data_section.unreported(model) -> frozenset[str]: may be there; metrics that such a configuration never reports.
     # model_section: ClassVar[type[ModelConfig]]: may be there; keys that `model:` has beyond those of `ModelConfig`.
 
     datasets: list[Dataset]

@@ -164,10 +164,12 @@ def metric_names(task_name: str) -> set[str]:
     return {"train/loss"} | {f"{split}/{name}" for split in ("val", "test") for name in names}
 
 
-def epoch_metrics(task_name: str) -> set[str]:
-    """What a training reports every epoch: all but the test split, which is looked at once, at the end, and what is
-    known only then."""
-    late = {f"val/{name}" for name in TASKS[task_name].late} if task_name in TASKS else set()
+def epoch_metrics(task_name: str, data: Any, model: ModelConfig) -> set[str]:
+    """What a training of this configuration reports every epoch: all but the test split, which is looked at once, at
+    the end, what is known only then, and what the task's `unreported`, a method of its data's section, leaves out."""
+    missing = set(TASKS[task_name].late if task_name in TASKS else ())
+    missing |= data.unreported(model) if hasattr(data, "unreported") else set()
+    late = {f"val/{name}" for name in missing}
     return {name for name in metric_names(task_name) - late if not name.startswith("test/")}
 
 

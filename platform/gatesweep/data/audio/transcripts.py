@@ -14,6 +14,8 @@ from typing import Literal
 import pandas as pd
 
 from ...errors import DataError
+from ..csv_texts import read_texts
+from ..text.lines import read_text
 from .recordings import Recording, Recordings, settled
 
 FILE = "transcripts.csv"
@@ -50,10 +52,7 @@ def _table(base: Path) -> pd.DataFrame:
     file = base / FILE
     if not file.is_file():
         raise DataError(f"has no {FILE}", place=str(base), hint="a CSV with the columns file and text")
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise DataError(f"is no CSV: {error}", place=str(file), hint="UTF-8, with the head file,text") from error
+    table = read_texts(read_text(file), file, hint="the head file,text, then a row for each recording")
     missing = [name for name in ("file", "text") if name not in table]
     if missing:
         raise DataError(f"has no column {' and '.join(map(repr, missing))}", place=str(file),

@@ -8,8 +8,6 @@ Labels are words: `1` and `01` are two classes, and nothing is turned into a num
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
@@ -18,6 +16,7 @@ import pandas as pd
 
 from ...errors import DataError
 from ..catalogue import nearest
+from ..csv_texts import column_hint, read_texts
 from .account import TextAccount
 from .lines import oddities, read_text
 from .normal import text_key
@@ -43,11 +42,12 @@ def read_labelled_csv(path: str | Path, *, text: str = "text", label: str = "lab
         DataError: not such a table, not UTF-8, or a row without label; the message names the row.
     """
     place = Path(path)
-    table = _table(place)
+    table = read_texts(read_text(place), place,
+                       hint='one header line, then `"the text, quoted",label` in each row')
     for name in (text, label):
         if name not in table:
             raise DataError(f"has no column {name!r}: there are {', '.join(map(repr, table.columns))}",
-                            place=str(place), hint=nearest(name, list(table.columns)))
+                            place=str(place), hint=column_hint(name, list(table.columns)))
     frame = pd.DataFrame({"text": table[text], "label": table[label].str.strip()})
     for name in KEPT:
         if name in table and name not in (text, label):
@@ -56,14 +56,6 @@ def read_labelled_csv(path: str | Path, *, text: str = "text", label: str = "lab
     if rename:
         frame["label"] = frame["label"].map(lambda each: rename.get(each, each))
     return settle(frame, place.name, place, empty=empty, duplicates=duplicates)
-
-
-def _table(place: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(io.StringIO(read_text(place).removeprefix("\ufeff")), dtype=str, keep_default_na=False)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, csv.Error) as error:
-        raise DataError(f"cannot be read as CSV: {error}", place=str(place),
-                        hint='one header line, then `"the text, quoted",label` in each row') from error
 
 
 def _refuse_rows(frame: pd.DataFrame, place: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from gatesweep.config.section import Section
 from gatesweep.data.rules import Rules
+
+if TYPE_CHECKING:
+    from gatesweep.models.forecaster_config import ForecastModel
 
 Calendar = Literal["hour", "weekday", "monthday", "yearday"]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -218,3 +221,7 @@ class ForecastingData(Section):
         So trials that differ in lookback alone, up to the longest seasonal lag, are scored on the same windows.
         """
         return max(self.lookback, *self.seasonal)
+
+    def unreported(self, model: ForecastModel) -> frozenset[str]:
+        """Metrics of the task that no training of this configuration reports."""
+        return frozenset(("pinball", "crps", "coverage", "width") if model.output == "point" else ())

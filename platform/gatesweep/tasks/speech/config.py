@@ -221,6 +221,12 @@ class SpeechData(Section):
             raise ValueError("a string has several words\n\nhint: `target: text`")
         return self
 
+    def unreported(self, model: SpeechModel) -> frozenset[str]:
+        """Metrics of the task that no training of this configuration reports."""
+        if self.target != "text":
+            return frozenset(("wer", "cer", "per"))
+        return frozenset(("wer", "cer") if self.units == "phone" else ("per",))
+
 
 class SpeechModel(EncoderDecoderConfig):
     """What listens, and how it writes. Every field here can be a search dimension."""
