@@ -69,7 +69,7 @@ def walk_forward(file: Path, overrides: list[str], folds: int, test: float, val:
         print_json(result.as_dict())
         return
     print(result.table().to_string(index=False, float_format=lambda number: f"{number:.5g}"))
-    _table(result.mean, {"name": "baseline", "metrics": result.baseline}, ("test",))
+    _table(result.mean, result.baseline, ("test",))
 
 
 def sample(

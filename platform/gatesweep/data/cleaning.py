@@ -100,7 +100,7 @@ def _dropped(table: pd.DataFrame, rules: Rules, report: CleaningReport, origin: 
         first = stamps[twice][0]
         raise DataError(f"{int(twice.sum())} row(s) repeat a stamp, first {first}",
                         place=origin.line(first, occurrence=1),
-                        hint="keep one row for each stamp, or declare `duplicates: first`")
+                        hint="keep one row for each stamp, or declare `data.rules.duplicates: first`")
     _drop(report, "a stamp that repeats (the first kept)", twice)
     table = table[~twice].copy()
     if rules.since is not None:
@@ -145,7 +145,7 @@ def infer_step(stamps: pd.DatetimeIndex, origin: Origin) -> pd.Timedelta:
         row = int(off[0])
         raise DataError(f"the rows are mostly {pd.Timedelta(step)} apart, but {stamps[row + 1]} follows {stamps[row]}",
                         place=origin.line(stamps[row + 1]),
-                        hint="put the rows on one grid, or declare `step: rows` if each row is one step")
+                        hint="put the rows on one grid, or declare `data.step: rows` if each row is one step")
     return pd.Timedelta(step)
 
 
@@ -154,7 +154,7 @@ def _on_grid(table: pd.DataFrame, size: pd.Timedelta, report: CleaningReport, or
     if len(off):
         stamp = table.index[off[0]]
         raise DataError(f"{stamp} is not on the grid of {_step_name(size)} that starts at {table.index[0]}",
-                        place=origin.line(stamp), hint="put the rows on one grid, or declare `step: rows`")
+                        place=origin.line(stamp), hint="put the rows on one grid, or declare `data.step: rows`")
     grid = pd.date_range(table.index[0], table.index[-1], freq=size, name="time")
     report.missing_steps = len(grid) - len(table)
     return table.reindex(grid)
@@ -208,7 +208,8 @@ def _refuse_missing_values(there: pd.DatetimeIndex, full: pd.DataFrame, whole: M
         allowed = f"runs of at most {rules.fill_up_to} are filled" if rules.fill_up_to else "no rule fills it"
         raise DataError(f"{len(lacking)} row(s) lack a value, first {column!r} at {lacking.index[0]}; {allowed}",
                         place=origin.line(lacking.index[0]),
-                        hint="complete the file, or declare `fill: linear` with `fill_up_to`, or `longer: split`")
+                        hint="complete the file, or declare in data.rules `fill: linear` with `fill_up_to`, or "
+                             "`longer: split`")
 
 
 def _segments(frame: pd.DataFrame, whole: Mask, size: pd.Timedelta | None, rules: Rules,

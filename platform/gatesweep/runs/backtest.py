@@ -47,9 +47,10 @@ class Backtest:
         return _mean([fold.metrics for fold in self.folds])
 
     @property
-    def baseline(self) -> dict[str, float]:
-        """The same of the folds' baselines."""
-        return _mean([fold.baseline["metrics"] for fold in self.folds])
+    def baseline(self) -> dict[str, Any]:
+        """`name` and mean `metrics` of the folds' baselines; their names, where the folds have several."""
+        names = dict.fromkeys(str(fold.baseline["name"]) for fold in self.folds)
+        return {"name": ", ".join(names), "metrics": _mean([fold.baseline["metrics"] for fold in self.folds])}
 
     def table(self) -> pd.DataFrame:
         """One row a fold: its run, the model's test metrics, and the baseline's as `baseline/mae`."""

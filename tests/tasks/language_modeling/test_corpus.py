@@ -159,6 +159,7 @@ def test_too_little_text_is_refused_before_anything_is_trained(tmp_path: Path, t
         ("data", {"name": "ptb", "path": None}, "is read from a folder of yours"),
         ("data", {"name": "ptp"}, "no text is called 'ptp'"),
         ("data", {"name": "reviews"}, "takes no 'path'"),
+        ("data", {"level": "char", "tokens": "words"}, "characters are predicted"),
         ("data", {"splits": {"train": 0.9, "val": 0.2}}, "more than there is"),
         ("model", {"last_size": 4, "residual": True}, "leave residual or last_size out"),
         ("model", {"output_dropout": 1.0}, "model.output_dropout"),

@@ -105,4 +105,4 @@ def refuse_unseen(labels: Collection[str], known: Collection[str], place: str) -
         told = ", ".join(f"{name!r} ({count:,} rows)" for name, count in list(unseen.items())[:5])
         raise DataError(f"labels that the training did not have: {told}; it had {', '.join(map(repr, sorted(known)))}",
                         place=place, hint=nearest(next(iter(unseen)), list(known))
-                        or "`rename` gives a file's labels their names in the training")
+                        or "write the labels as the training had them")

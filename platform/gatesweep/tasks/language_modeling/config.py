@@ -95,6 +95,9 @@ class LanguageData(Section):
                              f"\n\nhint: reviews, {', '.join(WORD_FILES)}; or a folder of your own, with `path` alone")
         if self.name == "reviews" and self.path is not None:
             raise ValueError("'reviews' comes from the catalogue and takes no 'path'")
+        if self.characters and self.tokens is not None:
+            raise ValueError(f"tokens: '{self.tokens}' says what a word is, and characters are predicted"
+                             "\n\nhint: leave 'tokens' out, or level: word")
         return self
 
     @property
