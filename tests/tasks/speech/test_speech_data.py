@@ -14,9 +14,10 @@ import torch
 from gatesweep.config.loader import build
 from gatesweep.data.audio.sounds import open_sounds
 from gatesweep.errors import ConfigError, DataError
-from gatesweep.tasks.speech.augment import at_speed, masked, with_noise
+from gatesweep.tasks.speech.augment import at_speed, drawn_speed, masked, speed_step, with_noise
 from gatesweep.tasks.speech.config import AugmentConfig, FeatureConfig, SpeechData, SpeechModel
 from gatesweep.tasks.speech.features import Frontend, Scaling
+from gatesweep.tasks.speech.speakers import LEAST_DEVIATION, evenly
 from gatesweep.tasks.speech.strings import put_together
 from gatesweep.tasks.speech.symbols import Symbols
 
@@ -181,7 +182,7 @@ def test_speaker_cmvn_is_over_a_speakers_training_frames_or_all_of_one_who_is_no
     task = make_task(spoken, features={"cmvn": "speaker"})
     corpus, held = task.corpus, make_task(spoken, features={"cmvn": "speaker"}, test_speaker="anna").corpus
     speakers = {row.speaker for row in corpus.rows}
-    assert set(corpus.of_speaker) == speakers == set(held.of_speaker)
+    assert set(corpus.of_speaker.numbers) == speakers == set(held.of_speaker.numbers)
     assert len(speakers) > 1
     for each, split in ((corpus, "train"), (held, "train"), (held, "test")):
         for speaker in {each.rows[i].speaker for i in each.index[split]}:
@@ -191,8 +192,28 @@ def test_speaker_cmvn_is_over_a_speakers_training_frames_or_all_of_one_who_is_no
             assert np.allclose(x_TD.std(0), 1, atol=1e-3)
     batch = next(iter(task.loader("test")))
     row = corpus.index["test"][int(batch.index_B[0])]
-    expected = corpus.of_speaker[corpus.rows[row].speaker](corpus.frames[row])
+    expected = corpus.of_speaker(corpus.rows[row].speaker)(corpus.frames[row])
     assert np.allclose(batch.x_BTD[0, : int(batch.lengths_B[0])].numpy(), expected, atol=1e-5)
+
+
+def test_a_voice_that_is_played_faster_is_scaled_as_another_speaker(spoken: Path, make_task: Make) -> None:
+    task = make_task(spoken, features={"cmvn": "speaker"}, augment={"speed": 0.4})
+    corpus, utterances = task.corpus, task.data_module.train_dataloader().dataset
+    speaker = utterances.said[0].speaker
+    mine = [number for number, each in enumerate(utterances.said) if each.speaker == speaker]
+    one = mine[1]
+    speed = drawn_speed(corpus.data.augment, np.random.default_rng((utterances.seed, 0, one)))
+    assert speed_step(speed) != speed_step(1.0)
+    played = {number: corpus.of_speaker._at(utterances.said[number].parts[0], speed) for number in mine}
+    every_TD = np.concatenate(list(played.values()))
+    scaled_TD = (played[one] - every_TD.mean(0)) / np.maximum(every_TD.std(0), LEAST_DEVIATION)
+    assert np.allclose(utterances.heard(one).x_TD, scaled_TD, atol=1e-3)
+    assert not np.allclose(corpus.of_speaker(speaker).mean_D, every_TD.mean(0), atol=1e-3)
+
+
+@pytest.mark.parametrize(("count", "most", "expected"), [(3, 5, [0, 1, 2]), (9, 5, [0, 2, 4, 6, 8]), (0, 5, [])])
+def test_a_few_of_many_recordings_are_taken_evenly(count: int, most: int, expected: list[int]) -> None:
+    assert evenly(range(count), most) == expected
 
 
 def test_utterance_cmvn_makes_every_utterance_alike(spoken: Path, make_task: Make) -> None:

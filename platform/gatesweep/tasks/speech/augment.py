@@ -17,10 +17,15 @@ SPEED_STEPS = 40
 """Speeds are fractions with this denominator: the converter's filters stay short."""
 
 
-def changed_sound(samples_N: Samples, config: AugmentConfig, rng: np.random.Generator) -> Samples:
+def drawn_speed(config: AugmentConfig, rng: np.random.Generator) -> float:
+    """The speed of an utterance; 1 where the configuration changes none."""
+    return math.exp(rng.uniform(-1, 1) * math.log1p(config.speed)) if config.speed else 1.0
+
+
+def changed_sound(samples_N: Samples, config: AugmentConfig, rng: np.random.Generator, *, speed: float) -> Samples:
     """Speed, loudness and noise, as the configuration says."""
     if config.speed:
-        samples_N = at_speed(samples_N, math.exp(rng.uniform(-1, 1) * math.log1p(config.speed)))
+        samples_N = at_speed(samples_N, speed)
     if config.gain_db:
         samples_N = samples_N * np.float32(10 ** (rng.uniform(-1, 1) * config.gain_db / 20))
     if config.noise and rng.random() < config.noise:
@@ -30,7 +35,12 @@ def changed_sound(samples_N: Samples, config: AugmentConfig, rng: np.random.Gene
 
 def at_speed(samples_N: Samples, speed: float) -> Samples:
     """Played that much faster: length / speed, pitch * speed."""
-    return at_rate(samples_N, max(1, round(SPEED_STEPS * speed)), SPEED_STEPS)
+    return at_rate(samples_N, speed_step(speed), SPEED_STEPS)
+
+
+def speed_step(speed: float) -> int:
+    """The speed that is played, in parts of `SPEED_STEPS`."""
+    return max(1, round(SPEED_STEPS * speed))
 
 
 def with_noise(samples_N: Samples, snr_db: float, rng: np.random.Generator) -> Samples:

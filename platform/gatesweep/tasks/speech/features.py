@@ -87,6 +87,11 @@ class Frontend:
         return np.arange(frames) * self.shift + self.window // 2
 
 
+def at_least(samples_N: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """With silence after the end where a faster speed has left less than a window."""
+    return np.pad(samples_N, (0, max(0, count - len(samples_N))))
+
+
 def with_deltas(x_TD: Features) -> Features:
     """The frames with their first differences beside them: [T, 2 D]."""
     library = _library()
@@ -102,10 +107,10 @@ class Scaling:
     deviation_D: Features
 
     @classmethod
-    def of(cls, x_TD: Features) -> Scaling:
-        """To mean 0 and variance 1; a feature that hardly changes is not blown up."""
+    def of(cls, x_TD: Features, *, least: float = LEAST_DEVIATION) -> Scaling:
+        """To mean 0 and variance 1; a feature that hardly changes is not blown up: it is divided by `least`."""
         return cls(x_TD.mean(axis=0, dtype=np.float64).astype(np.float32),
-                   np.maximum(x_TD.std(axis=0, dtype=np.float64), LEAST_DEVIATION).astype(np.float32))
+                   np.maximum(x_TD.std(axis=0, dtype=np.float64), least).astype(np.float32))
 
     @classmethod
     def none(cls, size: int) -> Scaling:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from gatesweep.tasks.speech.augment import changed_sound, masked, with_noise
-from gatesweep.tasks.speech.features import Features, Frontend
+from gatesweep.tasks.speech.augment import changed_sound, drawn_speed, masked, with_noise
+from gatesweep.tasks.speech.features import Features, Frontend, at_least
 from gatesweep.tasks.speech.prepare import Corpus
 from gatesweep.tasks.speech.strings import Utterance, put_together
 from gatesweep.tasks.speech.targets import Targets
@@ -110,16 +110,18 @@ class Utterances(Dataset[SpeechBatch]):
         if self._as_recorded(utterance):
             x_TD = self.corpus.frames[utterance.parts[0]]
             part_T = np.zeros(len(x_TD), np.int64)
+            speed = 1.0
         else:
-            x_TD, part_T = self._made(utterance, rng)
-        x_TD = self.corpus.scaled(x_TD, utterance.speaker)
+            speed = drawn_speed(config, rng) if self.training else 1.0
+            x_TD, part_T = self._made(utterance, rng, speed)
+        x_TD = self.corpus.scaled(x_TD, utterance.speaker, speed)
         return Heard(masked(x_TD, config, rng) if self.training else x_TD, part_T)
 
     def _as_recorded(self, utterance: Utterance) -> bool:
         changed = self.corpus.data.augment.of_sound if self.training else self.noise_snr_db is not None
         return self.corpus.sounds is None or (not utterance.pauses_s and not changed)
 
-    def _made(self, utterance: Utterance, rng: np.random.Generator) -> tuple[Features, NDArray[np.int64]]:
+    def _made(self, utterance: Utterance, rng: np.random.Generator, speed: float) -> tuple[Features, NDArray[np.int64]]:
         """From the sound."""
         sounds, frontend = self.corpus.sounds, self.frontend
         assert sounds is not None
@@ -128,7 +130,7 @@ class Utterances(Dataset[SpeechBatch]):
         samples_N, place_N = put_together(pieces, utterance.pauses_s, sounds.rate, rng)
         before = len(samples_N)
         if self.training:
-            samples_N = changed_sound(samples_N, self.corpus.data.augment, rng)
+            samples_N = changed_sound(samples_N, self.corpus.data.augment, rng, speed=speed)
         elif self.noise_snr_db is not None:
             samples_N = with_noise(samples_N, self.noise_snr_db, rng)
         samples_N = at_least(samples_N, frontend.window)
@@ -143,11 +145,6 @@ class Utterances(Dataset[SpeechBatch]):
         samples = sum(self.corpus.sounds.findings[i].samples for i in utterance.parts)
         pauses = sum(round(pause_s * self.corpus.data.rate) for pause_s in utterance.pauses_s)
         return max(1, self.frontend.frames(samples + pauses))
-
-
-def at_least(samples_N: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """With silence after the end where a faster speed has left less than a window."""
-    return np.pad(samples_N, (0, max(0, count - len(samples_N))))
 
 
 class EpochBuckets(Buckets):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from gatesweep.errors import DataError
 from gatesweep.tasks.speech.config import SpeechData
 from gatesweep.tasks.speech.features import Features, FeatureShelf, Frontend, Scaling, with_deltas
 from gatesweep.tasks.speech.source import SPLITS, share_out, some
+from gatesweep.tasks.speech.speakers import SpeakerScalings, of_speakers
 from gatesweep.tasks.speech.strings import Utterance, as_they_are, draw
 
 KEPT = 3
@@ -47,7 +49,7 @@ class Corpus:
     notes: tuple[str, ...]
     place: str
 
-    of_speaker: Mapping[str, Scaling] = field(default_factory=dict)
+    of_speaker: SpeakerScalings | None = None
     """Over a speaker's frames, where `cmvn: speaker` asks for it."""
 
     @property
@@ -55,13 +57,18 @@ class Corpus:
         """D."""
         return len(self.scaling.mean_D)
 
-    def scaled(self, x_TD: Features, speaker: str) -> Features:
-        """Frames of an utterance after cmvn."""
+    def scaled(self, x_TD: Features, speaker: str, speed: float = 1.0) -> Features:
+        """Frames of an utterance after cmvn.
+
+        Args:
+            speed: at which the speaker was played.
+        """
         match self.data.features.cmvn:
             case "utterance":
                 return Scaling.of(x_TD)(x_TD)
             case "speaker":
-                return self.of_speaker[speaker](x_TD)
+                assert self.of_speaker is not None
+                return self.of_speaker(speaker, speed)(x_TD)
             case _:
                 return self.scaling(x_TD)
 
@@ -113,7 +120,7 @@ def prepare(found: Recordings, data: SpeechData, *, md5: str, place: str, traine
     shelf = FeatureShelf(sounds, frontend)
     scaling = trained.scaling if trained is not None else _scaling(data, shelf, index["train"], frontend.size)
     return Corpus(data, rows, sounds, shelf, index, scaling, (*found.account.lines(), *notes), place,
-                  _of_speakers(data, rows, shelf, index))  # fmt: skip
+                  _speakers(data, rows, shelf, index, sounds, frontend))  # fmt: skip
 
 
 def prepare_frames(parts: Mapping[str, Frames], data: SpeechData, *, place: str,
@@ -133,7 +140,7 @@ def prepare_frames(parts: Mapping[str, Frames], data: SpeechData, *, place: str,
     if scaling.mean_D.shape[0] != frames[0].shape[1]:
         raise DataError(f"frames have {frames[0].shape[1]} numbers, and the run's have {len(scaling.mean_D)}",
                         place=place)
-    return Corpus(data, rows, None, frames, index, scaling, (), place, _of_speakers(data, rows, frames, index))
+    return Corpus(data, rows, None, frames, index, scaling, (), place, _speakers(data, rows, frames, index))
 
 
 _NOWHERE = Path()
@@ -154,18 +161,11 @@ def _scaling(data: SpeechData, frames: Sequence[Features] | FeatureShelf, train:
     return Scaling.of(np.concatenate([frames[i] for i in sorted(set(train))]))
 
 
-def _of_speakers(data: SpeechData, rows: Sequence[Recording], frames: Sequence[Features] | FeatureShelf,
-                 index: Mapping[str, Sequence[int]]) -> dict[str, Scaling]:  # fmt: skip
-    """Over a speaker's training recordings; over all that there are of one who is not trained on."""
+def _speakers(data: SpeechData, rows: Sequence[Recording], frames: Sequence[Features] | FeatureShelf,
+              index: Mapping[str, Sequence[int]], *sound: Any) -> SpeakerScalings | None:
     if data.features.cmvn != "speaker":
-        return {}
-    own: dict[str, list[int]] = {}
-    for split in (("train",), SPLITS):
-        known = set(own)
-        for i in sorted({i for name in split for i in index.get(name, ())}):
-            if rows[i].speaker not in known:
-                own.setdefault(rows[i].speaker, []).append(i)
-    return {speaker: Scaling.of(np.concatenate([frames[i] for i in numbers])) for speaker, numbers in own.items()}
+        return None
+    return SpeakerScalings(of_speakers(rows, index), frames, *sound)
 
 
 def _judged(rows: Sequence[Recording], findings: Sequence[Finding], data: SpeechData, frontend: Frontend,
