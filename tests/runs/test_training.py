@@ -1,8 +1,10 @@
 """One run: recorded whole, killed and gone on with, scored again."""
 
+import hashlib
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,6 +49,9 @@ def test_a_run_is_recorded_whole(store):
     lock = json.loads(store.artifact(result.run_id, "lock.json").read_text())
     assert lock["config_digest"] == found.tags["gatesweep.config_digest"] == config.digest
     assert lock["seeds"] == {"seed": 3}
+    last = json.loads(store.artifact(result.run_id, "checkpoints/kept.json").read_text())
+    assert last == {"best": Path(result.checkpoint).name,
+                    "sha256": hashlib.sha256((Path(result.checkpoint) / "state.ckpt").read_bytes()).hexdigest()}
     assert store.artifact(result.run_id, "figures/forecast.png").stat().st_size > 1000
     kept = [path.name for path in Path(result.checkpoint).parent.iterdir() if path.is_dir()]
     assert kept == [Path(result.checkpoint).name]  # keep.checkpoints: best
@@ -62,8 +67,13 @@ def test_checkpoints_stay_as_keep_says(store, keep: str, count: int):
 
 
 def test_the_same_configuration_gives_the_same_numbers(store):
-    one, two = (run(_config(), store).metrics for _ in range(2))
+    first, second = (run(_config(), store) for _ in range(2))
+    one, two = first.metrics, second.metrics
     assert {k: v for k, v in one.items() if k[:5] != "time/"} == {k: v for k, v in two.items() if k[:5] != "time/"}
+    weights = [store.get_run(each.run_id).tags["gatesweep.weights"]
+               for each in (first, second, run(_config(seed=4), store))]  # fmt: skip
+    assert weights[0] == weights[1] != weights[2]
+    assert re.fullmatch("[0-9a-f]{64}", weights[0])
 
 
 def test_a_killed_run_goes_on_and_equals_an_uninterrupted_one(store, tmp_path: Path):

@@ -10,7 +10,7 @@ import torch
 from gatesweep.errors import NotFound, TrialFailed
 from gatesweep.runs.build import prepare
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from
-from gatesweep.train.checkpoint import COMMIT, STATE, committed, state_file
+from gatesweep.train.checkpoint import COMMIT, STATE, committed, state_file, weights_digest
 from gatesweep.train.fit import fit, prove
 from gatesweep.train.score import load_weights, score
 
@@ -90,6 +90,17 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Pa
     assert (again.best_epoch, again.epochs) == (result.best_epoch, result.epochs)
     was, now = _weights(result.last_checkpoint), _weights(again.last_checkpoint)
     assert all(torch.equal(was[key], now[key]) for key in was)
+    assert [report.weights for report in rest] == [report.weights for report in whole]
+
+
+def test_a_digest_of_weights_knows_every_bit_name_type_and_shape():
+    state = {"b": torch.tensor([[1.0, 2.0]]), "a": torch.tensor(3), "note": "no tensor"}
+    digest = weights_digest(state)
+    assert digest == weights_digest(dict(reversed(state.items()))) == weights_digest({**state, "note": "another"})
+    others = [{**state, "b": torch.tensor([[1.0, torch.nextafter(torch.tensor(2.0), torch.tensor(3.0))]])},
+              {**state, "b": torch.tensor([1.0, 2.0])}, {**state, "b": state["b"].double()},
+              {"c": state["b"], "a": state["a"]}]  # fmt: skip
+    assert len({digest, *map(weights_digest, others)}) == 5
 
 
 def test_early_stopping_ends_before_the_last_epoch_and_the_last_report_says_so(tmp_path: Path):

@@ -17,7 +17,7 @@ from gatesweep.track.store import Store, StoredRun
 
 TRIAL = re.compile(r"^[a-z0-9-]+-\d{8}-[0-9a-f]{6}/t\d{4,}$|^[a-z0-9-]+/t\d{4,}$")
 KEPT = "checkpoints/kept.json"
-"""Names the best of a run's kept checkpoints: `{"best": "e0007"}`."""
+"""Names the best of a run's kept checkpoints, and its file's hash: `{"best": "e0007", "sha256": "…"}`."""
 
 
 def find(name: str, store: Store) -> StoredRun:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from gatesweep.train.callbacks import EpochReport
+from gatesweep.train.checkpoint import commit_of
 from gatesweep.train.config import KeepConfig, TrainerConfig
 from gatesweep.train.fit import Best
 
@@ -26,6 +28,11 @@ class Retention:
         stale = [path for path in self.there if path not in needed]
         self.there = [path for path in self.there if path in needed]
         return stale
+
+
+def kept_note(best: Path) -> str:
+    """What is written down of a run's best kept checkpoint: `lookup.KEPT`."""
+    return json.dumps({"best": best.name, "sha256": commit_of(best)["sha256"]})
 
 
 def kept(keep: KeepConfig, best: Path, last: Path, there: list[Path]) -> list[Path]:

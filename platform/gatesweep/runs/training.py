@@ -24,14 +24,16 @@ from gatesweep.runs.disk import check_disk
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from
 from gatesweep.runs.initial import resolved
 from gatesweep.runs.lookup import KEPT
-from gatesweep.runs.retention import Retention, kept
+from gatesweep.runs.retention import Retention, kept, kept_note
 from gatesweep.runs.scoring import Scored, score_best, statements_of
 from gatesweep.runs.stale import hold
 from gatesweep.tasks.base import Task
+from gatesweep.track.addresses import WEIGHTS
 from gatesweep.track.lineage import collect
 from gatesweep.track.recorder import MlflowRecorder, start_run
 from gatesweep.track.store import Store
 from gatesweep.train.callbacks import EpochReport
+from gatesweep.train.checkpoint import commit_of
 from gatesweep.train.fit import FitResult, Recipe, fit
 from gatesweep.train.recorder import Recorder
 
@@ -201,7 +203,8 @@ def _keep(
     for path in kept(config.keep, fitted.best_checkpoint, fitted.last_checkpoint, retention.there):
         store.log_artifacts(run_id, path, f"checkpoints/{path.name}")
     best = fitted.last_checkpoint if config.keep.checkpoints == "last" else fitted.best_checkpoint
-    store.write_text(run_id, KEPT, json.dumps({"best": best.name}))
+    store.write_text(run_id, KEPT, kept_note(best))
+    store.log_batch(run_id, tags={WEIGHTS: commit_of(fitted.last_checkpoint)["weights"]})
     scored.log(store, run_id, fitted.best_epoch)
     return str(store.artifact(run_id, f"checkpoints/{best.name}"))
 
@@ -220,6 +223,7 @@ def _append(path: Path, report: EpochReport, timestamp_ms: int) -> None:
             "metrics": report.metrics,
             "checkpoint": str(report.checkpoint),
             "final": report.final,
+            "weights": report.weights,
             "ts": timestamp_ms,
         }
     )
@@ -235,6 +239,7 @@ def _read_epochs(path: Path) -> tuple[tuple[EpochReport, int], ...]:
     for line in path.read_text().splitlines(keepends=True) if path.is_file() else []:
         if line.endswith("\n"):
             entry = json.loads(line)
-            report = EpochReport(entry["epoch"], entry["metrics"], Path(entry["checkpoint"]), entry["final"])
+            report = EpochReport(entry["epoch"], entry["metrics"], Path(entry["checkpoint"]), entry["final"],
+                                 entry.get("weights", ""))  # fmt: skip
             found.append((report, entry["ts"]))
     return tuple(found)

@@ -5,13 +5,13 @@ Every step may be done again: a driver that dies in here is resumed into the sam
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from gatesweep.runs.build import prepare
 from gatesweep.runs.lookup import KEPT
+from gatesweep.runs.retention import kept_note
 from gatesweep.runs.scoring import score_best
 from gatesweep.sweep.page import write_page
 from gatesweep.sweep.session import PATIENT_S, Session
@@ -84,9 +84,10 @@ def _keep(session: Session, ranked: list[Trial]) -> None:
         for path in there:
             session.projector.log_artifacts(trial.name, path, f"checkpoints/{path.name}")
         if there:
-            best = session.folder / "trials" / trial.name / Path(KEPT).name
-            best.write_text(json.dumps({"best": f"e{trial.epoch if keep.checkpoints == 'last' else epoch:04d}"}))
-            session.projector.log_artifacts(trial.name, best, "checkpoints")
+            best = f"e{trial.epoch if keep.checkpoints == 'last' else epoch:04d}"
+            note = session.folder / "trials" / trial.name / Path(KEPT).name
+            note.write_text(kept_note(next((path for path in there if path.name == best), there[-1])))
+            session.projector.log_artifacts(trial.name, note, "checkpoints")
 
 
 def _is_done(records: list[Record]) -> bool:

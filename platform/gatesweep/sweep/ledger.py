@@ -134,6 +134,7 @@ class Ledger:
                 "decision": "continue" if goes_on else "stop",
                 "outcome": outcome,
                 "host": report.get("host", ""),
+                "weights": report.get("weights", ""),
             }
         )
         return "continue" if outcome is None and self.pausing != "epoch" else "stop"

@@ -69,6 +69,7 @@ class _Trained:
     metrics: dict[str, float]
     checkpoint: Path
     final: bool
+    weights: str
 
 
 class _Attempt:
@@ -156,6 +157,7 @@ class _Attempt:
                 "metrics": json.dumps(done.metrics),
                 "checkpoint": checkpoint,
                 "final": done.final,
+                "weights": done.weights,
                 "node": self.node,
                 "host": self.host,
             }
@@ -210,7 +212,7 @@ class _Attempt:
             self.output.line(line)
 
     def _hand_over(self, report: Any) -> None:
-        self._box.put(_Trained(report.epoch, report.metrics, report.checkpoint, report.final))
+        self._box.put(_Trained(report.epoch, report.metrics, report.checkpoint, report.final, report.weights))
         self._room.acquire()
         if self.stop.is_set():
             raise _Told

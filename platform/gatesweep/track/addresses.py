@@ -19,6 +19,7 @@ OUTCOME = "gatesweep.outcome"
 REASON = "gatesweep.reason"
 FAILURES = "gatesweep.failures"  # the class of every death, in order: "node_lost, out_of_memory"
 CONFIG_DIGEST = "gatesweep.config_digest"
+WEIGHTS = "gatesweep.weights"  # SHA-256 over the tensors after the last epoch
 DATA_MD5 = "gatesweep.data_md5"
 BEST_TRIAL = "gatesweep.best_trial"
 BASELINE = "gatesweep.baseline"

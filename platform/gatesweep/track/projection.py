@@ -145,7 +145,7 @@ class Projection:
         params = {} if link.dressed else self._dress(trial, link)
         outcome = self._view.outcome_of(trial)
         tags = {names.ATTEMPT: str(trial.attempt), names.OUTCOME: outcome or "", names.REASON: trial.reason or "",
-                names.FAILURES: ", ".join(trial.deaths)}
+                names.FAILURES: ", ".join(trial.deaths), names.WEIGHTS: trial.weights if outcome else ""}
         self._settle(link, trial.points, tags, params, self._view.status_of(trial), self._view.ended_ms_of(trial))
         link.dressed = True
 

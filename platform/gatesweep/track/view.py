@@ -35,6 +35,8 @@ class TrialView:
     keys: set[str] = field(default_factory=set)
     epochs: set[int] = field(default_factory=set)
     tested: bool = False
+    weights: str = ""
+    """The digest of those after the newest epoch."""
     best: float | None = None
     """The best value of the objective so far."""
 
@@ -132,6 +134,7 @@ class SweepView:
 
     def _result(self, trial: TrialView, record: Record) -> None:
         epoch = int(record["epoch"])
+        trial.weights = str(record.get("weights", ""))
         if epoch not in trial.epochs:
             trial.epochs.add(epoch)
             self._add(trial, record["metrics"], record["ts"], epoch)

@@ -26,6 +26,8 @@ class EpochReport:
     checkpoint: Path
     final: bool
     """No epoch follows: the last one, or early stopping."""
+    weights: str = ""
+    """The digest of the weights after it, see `checkpoint.weights_digest`."""
 
 
 class NanGuard(Callback):
@@ -98,4 +100,4 @@ class EpochEnd(Callback):
             )
         final = trainer.should_stop or epoch >= (trainer.max_epochs or 0)
         saved = checkpoint.save(trainer, self.folder, epoch)
-        self.on_epoch(EpochReport(epoch, metrics, saved, final))
+        self.on_epoch(EpochReport(epoch, metrics, saved, final, checkpoint.commit_of(saved)["weights"]))

@@ -1,7 +1,7 @@
 """Checkpoints that are there whole or not at all.
 
     e0003/ state.ckpt       weights, optimizer, schedule, loops, generators (Lightning's own dictionary)
-           COMMIT           written last: the epoch, the file's size and its SHA-256
+           COMMIT           written last: the epoch, the file's size and its SHA-256, and that of the weights
 
 A folder without its COMMIT is not a checkpoint. It is made under a temporary name, synced, renamed, and the
 folder above synced: a power cut leaves the old state or the new one.
@@ -13,8 +13,11 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from pytorch_lightning import Trainer
 
 from gatesweep.errors import NotFound
@@ -31,7 +34,8 @@ def save(trainer: Trainer, folder: Path, epoch: int) -> Path:
     temporary.mkdir(parents=True)
     trainer.save_checkpoint(temporary / STATE)
     _sync(temporary / STATE)
-    mark = {"epoch": epoch, "size_bytes": (temporary / STATE).stat().st_size, "sha256": _sha256(temporary / STATE)}
+    mark = {"epoch": epoch, "size_bytes": (temporary / STATE).stat().st_size, "sha256": _sha256(temporary / STATE),
+            "weights": weights_digest(trainer.lightning_module.state_dict())}  # fmt: skip
     (temporary / COMMIT).write_text(json.dumps(mark))
     _sync(temporary / COMMIT)
     _sync(temporary)
@@ -56,6 +60,26 @@ def state_file(checkpoint: Path) -> Path:
             "the checkpoint is damaged: its bytes differ from its commit marker", place=str(state), hint=hint
         )
     return state
+
+
+def commit_of(checkpoint: Path) -> dict[str, Any]:
+    """What the commit marker says: `epoch`, `size_bytes`, `sha256` of the file, `weights` (see `weights_digest`)."""
+    found: dict[str, Any] = json.loads((checkpoint / COMMIT).read_text())
+    return found
+
+
+def weights_digest(state: Mapping[str, Any]) -> str:
+    """SHA-256 over a module's tensors in the order of their names: name, type, shape and bytes of each.
+
+    Equal digests are equal weights, bit for bit, whatever wrote the file around them.
+    """
+    made = hashlib.sha256()
+    for name in sorted(state):
+        if isinstance(state[name], torch.Tensor):
+            tensor = state[name].detach().cpu().contiguous()
+            made.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            made.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return made.hexdigest()
 
 
 def committed(folder: Path) -> list[Path]:
