@@ -31,7 +31,7 @@ def history(sweep_id: str = "s-1") -> list[Record]:
     def result(trial: str, attempt: int, epoch: int, value: float, outcome: str | None = None) -> None:
         add("result", trial=trial, attempt=attempt, epoch=epoch, metrics={"val/mae": value, "time/epoch_s": 1.0},
             checkpoint=None, decision="stop" if outcome == "pruned" else "continue", final=outcome == "completed",
-            outcome=outcome)
+            outcome=outcome, weights=f"of {trial} after {epoch}")
 
     add("sweep", sweep_id=sweep_id, name=NAME, spec={"objective": {"metric": "val/mae", "mode": "min"}})
     for number in range(3):

@@ -67,6 +67,9 @@ def test_statuses_outcomes_and_attempts_are_as_the_log_says(reference: dict[str,
                     "t0001": ("FINISHED", "pruned", "1"), "t0002": ("FAILED", "failed", "2"),
                     "t0003": ("FINISHED", "completed", "2")}
     assert reference["t0002"]["tags"][names.REASON] == "the loss is no number"
+    weights = {name: run["tags"].get(names.WEIGHTS) for name, run in reference.items()}
+    assert weights == {"SWEEP": None, "t0000": "of t0000 after 2", "t0001": "of t0001 after 1", "t0002": None,
+                       "t0003": "of t0003 after 2"}
 
 
 def test_each_trial_has_its_rows_data_configuration_and_lineage(reference: dict[str, Any]) -> None:
