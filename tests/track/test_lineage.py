@@ -54,15 +54,20 @@ def test_the_patch_of_a_dirty_tree_makes_the_same_tree_from_the_commit(tree: Pat
     (tree / "weights.bin").write_bytes(bytes(reversed(range(256))))
     (tree / "new.py").write_text("x = 1\n")
     (tree / "photo.png").write_bytes(b"\x89PNG")
+    (tree / "deeper").mkdir()
     (tree / "staged.py").write_text("y = 1\n")
     run_git(tree, "add", "staged.py")
-    lock = collect(CONFIG, root=tree)
+    lock = collect(CONFIG, root=tree / "deeper")
+    assert lock.tree.folder == "deeper"
     assert lock.tree.dirty
     assert lock.tree.untracked == ("new.py",), "source files that git does not know are named"
     run_git(tmp_path, "clone", "-q", str(tree), "again")
     (tmp_path / "diff.patch").write_text(str(lock.diff))
     run_git(tmp_path / "again", "apply", str(tmp_path / "diff.patch"))
-    for name in ("cell.py", "weights.bin", "staged.py"):
+    assert lock.as_dict()["code"]["captured"] == ["new.py"], "and what can be imported is in the patch"
+    assert lock.tree.lost is None
+    assert run_git(tree, "ls-files", "new.py") == "", "the index of whoever works here stays as it is"
+    for name in ("cell.py", "weights.bin", "staged.py", "new.py"):
         assert (tmp_path / "again" / name).read_bytes() == (tree / name).read_bytes()
 
 
@@ -81,6 +86,21 @@ def test_a_long_difference_is_cut_at_a_line_and_the_lock_says_so(tree: Path, mon
     assert len(lock.diff) <= 200
     assert lock.diff.endswith("\n")
     assert lock.as_dict()["code"]["patch_cut"] is True
+
+
+def test_modules_too_long_to_be_kept_are_left_out_whole_and_the_tree_is_said_to_be_lost(
+        tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git, "PATCH_BYTES", 400)
+    (tree / "cell.py").write_text("forget = 2\n")
+    (tree / "big.py").write_text("x = 1\n" * 200)
+    found = git.read_tree(tree)
+    assert (found.captured, found.patch_cut) == ((), False)
+    assert "forget = 2" in str(found.patch)
+    assert "big.py" not in str(found.patch)
+    assert str(found.lost) == "files that git does not know were too long to be kept: big.py"
+    (tree / "cell.py").write_text("forget = 1\n")
+    clean = git.read_tree(tree)
+    assert (clean.patch, clean.dirty, clean.lost) == (None, False, found.lost)
 
 
 def test_a_detached_head_has_a_commit_and_no_branch(tree: Path) -> None:

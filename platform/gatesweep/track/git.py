@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from gatesweep.errors import ConfigError
@@ -34,10 +38,24 @@ class Tree:
     untracked: tuple[str, ...] = ()
     """Source files that git does not know: they may have been imported."""
     patch: str | None = None
-    """The difference to the commit, for `git apply`; none in a clean tree."""
+    """The difference to the commit, for `git apply`, `captured` files included; none in a clean tree."""
     patch_cut: bool = False
     """The difference was longer than a MiB and is not whole."""
     why: str | None = None
+    captured: tuple[str, ...] = ()
+    """Those of `untracked` that the patch makes again: Python's, which can be imported, where it stays whole."""
+    folder: str = ""
+    """Where in the tree the process stood."""
+
+    @property
+    def lost(self) -> str | None:
+        """Why the tree cannot be had again from its commit and patch; none where it can."""
+        left = [name for name in self.untracked if name.endswith(".py") and name not in self.captured]
+        if self.commit is None:
+            return self.why or "it ran outside of a git repository"
+        if self.patch_cut:
+            return f"the difference to commit {self.commit[:12]} was over {PATCH_BYTES:,} bytes and is not whole"
+        return f"files that git does not know were too long to be kept: {', '.join(left[:3])}" if left else None
 
 
 def read_tree(root: Path) -> Tree:
@@ -54,9 +72,12 @@ def read_tree(root: Path) -> Tree:
     commit = head.get("branch.oid")
     if commit in (None, "(initial)"):
         return Tree(branch=head.get("branch.head"), untracked=untracked, why="the repository has no commit yet")
-    patch, cut = _patch(root) if changed else (None, False)
+    modules = tuple(name for name in untracked if name.endswith(".py"))
+    patch, cut, captured = _patch(root, changed, modules) if changed or modules else (None, False, ())
     branch = head.get("branch.head")
-    return Tree(commit, None if branch == "(detached)" else branch, changed, _remote(root), untracked, patch, cut)
+    folder = _git(root, "rev-parse", "--show-prefix").decode(errors="replace").strip().rstrip("/")
+    return Tree(commit, None if branch == "(detached)" else branch, changed, _remote(root), untracked, patch, cut, None,
+                captured, folder)
 
 
 def _sent_tree(folder: Path) -> Tree:
@@ -64,16 +85,22 @@ def _sent_tree(folder: Path) -> Tree:
     try:
         code = json.loads((folder / "lock.json").read_text(encoding="utf-8"))["code"]
         patch = (folder / "diff.patch").read_bytes().decode() if code["patch"] else None
-        return Tree(code["commit"], code["branch"], code["dirty"], code["remote"], tuple(code["untracked"]), patch,
-                    bool(code["patch_cut"]), code["why_not"])
+        return tree_from(code, patch)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"the package does not say which code it holds: {error!r}", place=str(folder),
                           hint="submit again") from None
 
 
-def _git(root: Path, *words: str) -> bytes:
-    """One call of git, without optional locks, pagers, prompts or translations."""
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+def tree_from(code: Mapping[str, Any], patch: str | None) -> Tree:
+    """The tree that a `lock.json` tells of under `code`; locks of before say neither `captured` nor `folder`."""
+    return Tree(code["commit"], code["branch"], code["dirty"], code["remote"], tuple(code["untracked"]), patch,
+                bool(code["patch_cut"]), code["why_not"], tuple(code.get("captured", ())), code.get("folder", ""))
+
+
+def _git(root: Path, *words: str, index: Path | None = None) -> bytes:
+    """One call of git, without optional locks, pagers, prompts or translations; `index`: in the place of its own."""
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
+                   **({"GIT_INDEX_FILE": str(index)} if index else {})}  # fmt: skip
     return subprocess.run(["git", "-C", str(root), *words], env=environment, capture_output=True, check=True,
                           timeout=TIMEOUT_S, stdin=subprocess.DEVNULL).stdout
 
@@ -102,11 +129,26 @@ def _parse(status: bytes) -> tuple[dict[str, str], bool, tuple[str, ...]]:
     return head, changed, tuple(untracked)
 
 
-def _patch(root: Path) -> tuple[str, bool]:
-    raw = _git(root, "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv")
+def _patch(root: Path, changed: bool, modules: tuple[str, ...]) -> tuple[str | None, bool, tuple[str, ...]]:
+    """The difference to the commit, whether it was cut, and which of the `modules` it holds: all, or none."""
+    raw = _difference(root, modules)
+    if len(raw) > PATCH_BYTES and modules:
+        raw, modules = (_difference(root) if changed else b""), ()
     if len(raw) <= PATCH_BYTES:
-        return raw.decode(errors="replace"), False
-    return raw[:raw.rfind(b"\n", 0, PATCH_BYTES) + 1].decode(errors="replace"), True
+        return raw.decode(errors="replace") or None, False, modules
+    return raw[:raw.rfind(b"\n", 0, PATCH_BYTES) + 1].decode(errors="replace"), True, ()
+
+
+def _difference(root: Path, modules: tuple[str, ...] = ()) -> bytes:
+    """`modules` are files that git does not know: for this question alone, an index of its own says that it does."""
+    words = ("diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv")
+    if not modules:
+        return _git(root, *words)
+    with tempfile.TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        shutil.copyfile(root / _git(root, "rev-parse", "--git-path", "index").decode().strip(), index)
+        _git(root, "add", "--intent-to-add", "--", *(f":(top,literal){name}" for name in modules), index=index)
+        return _git(root, *words, index=index)
 
 
 def _remote(root: Path) -> str | None:

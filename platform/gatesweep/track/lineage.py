@@ -56,7 +56,7 @@ class Lock:
         tree = self.tree
         code = {"commit": tree.commit, "branch": tree.branch, "dirty": tree.dirty, "remote": tree.remote,
                 "untracked": list(tree.untracked), "patch": tree.patch is not None, "patch_cut": tree.patch_cut,
-                "why_not": tree.why}
+                "why_not": tree.lost, "captured": list(tree.captured), "folder": tree.folder}
         return {"code": code, "config": dict(self.config), "config_digest": self.config_digest,
                 "data": [dict(pin) for pin in self.data], "seeds": dict(self.seeds), "python": self.python,
                 "machine": dict(self.machine), "torch": None if self.torch is None else dict(self.torch),
@@ -83,11 +83,8 @@ def read_lock(text: str, patch: str | None = None) -> tuple[Lock, list[LockedSet
         patch: the content of its `diff.patch`.
     """
     told = json.loads(text)
-    code = told["code"]
-    tree = git.Tree(code["commit"], code["branch"], code["dirty"], code["remote"], tuple(code["untracked"]), patch,
-                    code["patch_cut"], code["why_not"])
-    lock = Lock(told["config"], tree, tuple(told["data"]), told["seeds"], told["python"], told["packages"],
-                told["machine"], told["torch"], told["environment"])
+    lock = Lock(told["config"], git.tree_from(told["code"], patch), tuple(told["data"]), told["seeds"], told["python"],
+                told["packages"], told["machine"], told["torch"], told["environment"])
     return lock, [LockedSet(pin["name"], pin["md5"], pin["path"]) for pin in told["data"]]
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ VARIABLES = (
     "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "LD_PRELOAD",
 )
 """The only environment variables that are written down: all others may hold secrets."""
+
+IMAGE = "GATESWEEP_IMAGE"
+"""Set in our images: the digest of the image that a process runs in."""
 
 
 def packages() -> dict[str, str]:
@@ -41,7 +47,21 @@ def machine() -> dict[str, Any]:
     model, flags = _processor()
     return {"os": f"{platform.system()} {platform.release()}", "arch": platform.machine(),
             "libc": " ".join(platform.libc_ver()).strip(), "cpu": model, "cpu_flags": flags,
-            "cpus": os.cpu_count(), "cpus_usable": len(os.sched_getaffinity(0)), "memory_bytes": _memory_bytes()}
+            "cpus": os.cpu_count(), "cpus_usable": len(os.sched_getaffinity(0)), "memory_bytes": _memory_bytes(),
+            "compiler": _compiler(), "image": os.environ.get(IMAGE)}
+
+
+@cache
+def _compiler() -> str | None:
+    """What compiles the kernels in C; none where nothing does."""
+    command = shutil.which(os.environ.get("CC", "cc"))
+    if command is None:
+        return None
+    try:
+        said = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.SubprocessError):  # it cannot be asked
+        return command
+    return next(iter(said.splitlines()), command)
 
 
 def _processor() -> tuple[str, list[str]]:
