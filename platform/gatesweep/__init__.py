@@ -15,16 +15,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest")
+_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest", "reproduce")
+_ROOMS = ("sweep", "reproduce")
+"""Rooms that can be called: each would cover a function of its name."""
 __all__ = ["__version__", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'gatesweep' has no attribute '{name}'")
-    # the room `gatesweep.sweep` can be called, and would cover a function of its name
-    return (
-        importlib.import_module("gatesweep.sweep")
-        if name == "sweep"
-        else getattr(importlib.import_module("gatesweep.api"), name)
-    )
+    if name in _ROOMS:
+        return importlib.import_module(f"gatesweep.{name}")
+    return getattr(importlib.import_module("gatesweep.api"), name)

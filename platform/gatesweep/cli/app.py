@@ -63,6 +63,10 @@ def run(
         Path | None,
         typer.Option(metavar="CLUSTER", help="Train there instead of here, e.g. configs/clusters/ray.yaml"),
     ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after so many epochs of the schedule: a quick check, with the same numbers."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Train one model, score it, record it in MLflow.
@@ -77,7 +81,7 @@ def run(
             return
         from gatesweep.cli.training import train
 
-        train(experiment, set_ or [], as_json=json)
+        train(experiment, set_ or [], epochs, as_json=json)
 
 
 def sweep(
@@ -107,6 +111,27 @@ def evaluate(
 
     with answering():
         score(run, split, data, predictions, as_json=json)
+
+
+def reproduce(
+    run: RunName,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Compare the first epochs alone: a quick check.")] = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="With the code of this folder as it is, in the place of the recorded one.")
+    ] = False,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0, help="Relative difference up to which numbers are within_tolerance.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Train a run again, from its commit, its data and its settings, and compare every number.
+
+    The verdict is bitwise, within_tolerance or diverged (exit code 3). Nothing of the working folder is touched.
+    """
+    from gatesweep.cli.reproducing import again
+
+    with answering():
+        again(run, epochs, tolerance, here=here, as_json=json)
 
 
 def backtest(
@@ -202,8 +227,8 @@ def schema(
 
 
 # as `gatesweep --help` lists them
-for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, backtest, sample, report, list_, clean,
-                validate, schema, ui, doctor):  # fmt: skip
+for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, reproduce, backtest, sample, report,
+                list_, clean, validate, schema, ui, doctor):  # fmt: skip
     app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")
 app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, quality.")

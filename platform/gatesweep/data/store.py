@@ -114,3 +114,24 @@ def enter(root: Path, pin: Pin) -> None:
         except (DvcException, OSError) as error:
             raise DataError(f"DVC's cache did not take the set: {_first_line(error)}", place=str(pin.path),
                             hint=f"is another dvc running? then again: gatesweep data pull {pin.name}") from error
+
+
+def lend(root: Path, clone: Path) -> None:
+    """Make the DVC repository of a clone use the cache and the default remote of `root`, with its local settings.
+
+    Raises:
+        DataError: DVC does not take the settings.
+    """
+    from dvc.config import Config, ConfigError
+
+    with open_repo(root) as repo:
+        cache, address = str(repo.cache.local.path), repo.config["core"].get("remote")
+        remote = dict(repo.config["remote"][address]) if address else {}
+    try:
+        with Config(str(clone / ".dvc"), validate=False).edit("local", validate=False) as settings:
+            settings.setdefault("cache", {})["dir"] = cache
+            if address:
+                settings.setdefault("core", {})["remote"] = address
+                settings.setdefault("remote", {})[address] = remote
+    except (ConfigError, OSError) as error:
+        raise DataError(f"DVC's settings cannot be lent: {_first_line(error)}", place=str(clone / ".dvc")) from error

@@ -6,6 +6,7 @@ torch's settings, seeds. No secrets: remotes lose their credentials, and only li
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,11 @@ class Lock:
     @property
     def config_digest(self) -> str:
         return config_digest(self.config)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `lock.json`."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
 
     def with_config(self, config: Mapping[str, Any], seeds: Mapping[str, int] | None = None) -> Lock:
         """The same surroundings, another configuration: a trial of a sweep."""

@@ -140,7 +140,8 @@ class Projection:
 
     def _write_trial(self, trial: TrialView) -> None:
         link = self._runs.bind_trial(
-            trial.name, lambda: {**self._common(), names.CONFIG_DIGEST: self._lock_of(trial).config_digest},
+            trial.name, lambda: {**self._common(), names.CONFIG_DIGEST: self._lock_of(trial).config_digest,
+                                 names.LOCK_DIGEST: self._lock_of(trial).digest},
             trial.born_ms)
         params = {} if link.dressed else self._dress(trial, link)
         outcome = self._view.outcome_of(trial)

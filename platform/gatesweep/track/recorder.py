@@ -49,6 +49,7 @@ def start_run(store: Store, *, name: str, config: Mapping[str, Any], lock: Lock,
     """
     resend(store)
     marks = {names.KIND: "run", **identity(lock, datasets), names.CONFIG_DIGEST: lock.config_digest, **(tags or {})}
+    marks[names.LOCK_DIGEST] = lock.digest
     optional = {names.NOTE: note, names.PARENT: parent or ""}
     run = store.create_run(store.experiment(experiment or name), name,
                            marks | {key: value for key, value in optional.items() if value}, int(time.time() * 1000))

@@ -62,6 +62,16 @@ class BatchEnd(Callback):
         self.check()
 
 
+class StopAfter(Callback):
+    """Ends the training after so many epochs, as if it were over; its schedule stays that of all of them."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = trainer.should_stop or trainer.current_epoch + 1 >= self.epochs
+
+
 class Generators(Callback):
     """Keeps the random generators' states in the checkpoint, and puts them back the moment it is loaded.
 

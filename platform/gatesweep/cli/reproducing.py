@@ -1,0 +1,49 @@
+"""`reproduce`: the same numbers again, or what differs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatesweep.cli.answer import print_json, say
+from gatesweep.errors import NegativeVerdict
+
+if TYPE_CHECKING:
+    from gatesweep.reproduce.reproduce import Reproduction
+
+MOST_CAUSES = 12
+
+
+def again(name: str, epochs: int | None, tolerance: float | None, *, here: bool, as_json: bool) -> None:
+    """Train again, compare, print; exit code 3 where the numbers are others."""
+    import gatesweep
+
+    found = gatesweep.reproduce(name, epochs=epochs, here=here, tolerance=tolerance, say=say)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        _print(found)
+    if found.verdict == "diverged":
+        raise NegativeVerdict(f"run {found.rerun_id} diverged from run {found.run_id}")
+
+
+def _print(found: Reproduction) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    judged, console = found.judged, Console()
+    part = f" of the first {found.epochs} epochs" if found.epochs else ""
+    console.print(f"[bold]{found.verdict}[/bold]: {judged.compared - judged.different:,} of {judged.compared:,} "
+                  f"values{part} are the same, bit for bit", highlight=False)  # fmt: skip
+    if judged.first is not None:
+        first = judged.first
+        console.print(f"first difference: {first.metric} of epoch {first.step}: was {first.was!r}, is {first.is_now!r}; "
+                      f"largest {judged.largest:.2g} of a value, tolerance {found.tolerance:g}", highlight=False)  # fmt: skip
+    if found.environment:
+        table = Table("what is another", "was", "is", title="likeliest cause first" if judged.different else None)
+        for each in found.environment[:MOST_CAUSES]:
+            told = each.as_dict()
+            table.add_row(each.key, str(told.get("was", "-")), str(told.get("now", "-")))
+        console.print(table)
+        if len(found.environment) > MOST_CAUSES:
+            console.print(f"and {len(found.environment) - MOST_CAUSES} more: --json has all", highlight=False)
+    console.print(f"run {found.run_id}, again as run {found.rerun_id}", highlight=False)

@@ -1,0 +1,64 @@
+"""A training again, in a process of its own: the old code, the recorded configuration, threads and settings.
+
+The process is the command line of the old tree, so that nothing of today's code takes part; it records an ordinary run
+in the same store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from gatesweep.errors import EXIT_INTERRUPTED, EXIT_USER, GatesweepError, UserError
+from gatesweep.track.machine import VARIABLES
+from gatesweep.track.store import Store
+
+SOURCE_ROOT = Path("platform") / "gatesweep"
+_NOT_SET = frozenset(("LD_PRELOAD", "CUDA_VISIBLE_DEVICES"))  # places of another machine
+_CLI = "from gatesweep.cli import main; main()"
+
+
+def train_again(config: Path, folder: Path, store: Store, *, environment: Mapping[str, str], epochs: int | None = None,
+                python: str = sys.executable, top: Path | None = None) -> str:  # fmt: skip
+    """Run `gatesweep run CONFIG` in `folder` and return the new run's id.
+
+    Args:
+        config: the experiment's file.
+        environment: the variables that the run had, of those that a lock records; others of them are unset.
+        epochs: of the schedule's, the first ones.
+        python: the interpreter.
+        top: of the tree; where it holds the platform itself, that is what runs.
+
+    Raises:
+        UserError: what the old command line refused, in its words.
+        GatesweepError: it failed.
+    """
+    words = ["run", str(config), "--json", *(["--epochs", str(epochs)] if epochs else [])]
+    process = subprocess.run([python, "-c", _CLI, *words], cwd=folder, env=_environment(environment, store, top),
+                             stdout=subprocess.PIPE, stderr=None, text=True, check=False)  # fmt: skip
+    if process.returncode == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    if process.returncode == EXIT_USER:
+        raise UserError("the training was refused; the message above says why", place=str(config))
+    if process.returncode:
+        raise GatesweepError(f"the training failed with exit code {process.returncode}", place=str(config))
+    return str(json.loads(process.stdout)["run_id"])
+
+
+def _environment(recorded: Mapping[str, str], store: Store, top: Path | None) -> dict[str, str]:
+    """This process's own, with the recorded settings, the same store, and the old tree's code first."""
+    found = {key: value for key, value in os.environ.items() if key not in VARIABLES or key in _NOT_SET}
+    found |= {key: value for key, value in recorded.items() if key in VARIABLES and key not in _NOT_SET}
+    found["GATESWEEP_HOME"] = str(store.home)
+    found.pop("GATESWEEP_ROOT", None)
+    if store.file is None:
+        found["MLFLOW_TRACKING_URI"] = store.uri
+    else:
+        found.pop("MLFLOW_TRACKING_URI", None)
+    if top is not None and (top / SOURCE_ROOT).is_dir():
+        found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(top / SOURCE_ROOT.parent), found.get("PYTHONPATH")]))
+    return found

@@ -1,0 +1,198 @@
+"""`gatesweep reproduce RUN`: the same numbers again, or what differs.
+
+    lock.json --check--> source tree (clone at the commit, diff.patch) --> data by their pins --> training again
+                                                                                |
+    recorded values, weights' hash  <------------- judge ---------------  its own MLflow run
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gatesweep.config.places import PIN_FILE
+from gatesweep.data.own import user_data
+from gatesweep.data.pins import read_pins
+from gatesweep.errors import DataError, NotFound, UserError
+from gatesweep.reproduce.again import train_again
+from gatesweep.reproduce.causes import ranked
+from gatesweep.reproduce.differences import Difference, differences
+from gatesweep.reproduce.source import check_out
+from gatesweep.reproduce.verdict import TOLERANCE, Values, Verdict, comparable, judge
+from gatesweep.runs.lookup import find
+from gatesweep.track.addresses import (
+    CONFIG_DIGEST,
+    LOCK_DIGEST,
+    OUTCOME,
+    REPRODUCED_BY,
+    REPRODUCES,
+    VERDICT,
+    WEIGHTS,
+)
+from gatesweep.track.lineage import Lock, LockedSet, read_lock
+from gatesweep.track.store import Store, StoredRun
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What `gatesweep reproduce --json` prints."""
+
+    run_id: str
+    rerun_id: str
+    judged: Verdict
+    tolerance: float
+    environment: tuple[Difference, ...]
+    """What was another, the likeliest cause of other numbers first."""
+
+    epochs: int | None = None
+    """Of a quick check: how many were compared."""
+
+    @property
+    def verdict(self) -> Literal["bitwise", "within_tolerance", "diverged"]:
+        """The answer in a word."""
+        return self.judged.verdict
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        first = self.judged.first
+        return {"run_id": self.run_id, "rerun_id": self.rerun_id, "verdict": self.verdict,
+                "compared": self.judged.compared, "different": self.judged.different,
+                "first_difference": first.as_dict() if first else None, "largest_relative_difference":
+                self.judged.largest, "tolerance": self.tolerance, "epochs": self.epochs,
+                "environment_differences": [each.as_dict() for each in self.environment]}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run and everything that is needed to train it again."""
+
+    run: StoredRun
+    lock: Lock
+    told: Mapping[str, Any]
+    sets: tuple[LockedSet, ...]
+    values: Values
+
+    @property
+    def trained(self) -> int:
+        """Epochs that it recorded."""
+        return max((step for metric, step in self.values if metric.startswith(("train/", "val/"))), default=0)
+
+
+def reproduce(name: str, store: Store, *, root: Path, epochs: int | None = None, here: bool = False,
+              tolerance: float = TOLERANCE, python: str | None = None, say: Say = lambda line: None,
+              ) -> Reproduction:  # fmt: skip
+    """Train a run again as it was, and compare.
+
+    Args:
+        name: RUN, as everywhere.
+        root: a folder of the project's repository, whose data and DVC cache are used.
+        epochs: compare the first ones alone. A trial that was pruned is trained as far as it came.
+        here: the code of `root` as it is, in the place of the recorded one.
+        tolerance: relative, of `within_tolerance`.
+        python: another interpreter, e.g. of an environment that was built from the lock.
+
+    Raises:
+        UserError: before any training: what the run needs and cannot be had.
+    """
+    recorded = read(name, store)
+    asked = _epochs(recorded, epochs)
+    with tempfile.TemporaryDirectory(prefix="gatesweep-source-") as scratch:
+        top = root if here else Path(scratch) / "source"
+        folder = root if here else check_out(recorded.lock.tree, root, top, run=f"run {recorded.run.run_id}")
+        _check_data(recorded, top)
+        config = Path(scratch) / f"{recorded.lock.config.get('name') or 'experiment'}.yaml"
+        shutil.copyfile(store.artifact(recorded.run.run_id, "config.yaml"), config)
+        say(f"training run {recorded.run.run_id} again, {asked or recorded.trained} epochs, "
+            f"{'with the code of this folder' if here else f'at commit {str(recorded.lock.commit)[:12]}'}")  # fmt: skip
+        rerun_id = train_again(config, folder, store, environment=recorded.lock.environment, epochs=asked, top=top,
+                               **({"python": python} if python else {}))  # fmt: skip
+    return _compared(recorded, rerun_id, store, asked, tolerance)
+
+
+def read(name: str, store: Store) -> Recorded:
+    """What the store has of a run.
+
+    Raises:
+        NotFound: there is no such run, or it was not recorded by gatesweep.
+        UserError: it is still going on, trained nothing, or its lock was altered.
+    """
+    run = find(name, store)
+    try:
+        text = store.artifact(run.run_id, "lock.json").read_text(encoding="utf-8")
+        patch = store.artifact(run.run_id, "diff.patch") if json.loads(text)["code"]["patch"] else None
+        lock, sets = read_lock(text, patch.read_bytes().decode() if patch else None)
+    except NotFound as error:
+        raise NotFound(f"has no {error.place or 'lock.json'}: not a run that can be trained again",
+                       place=f"run {run.run_id}", hint="gatesweep list --runs shows the runs") from error  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot be read: {error!r}", place=f"run {run.run_id}: lock.json",
+                        hint="was the artifact altered?") from error  # fmt: skip
+    _refuse_altered(run, text, lock)
+    if run.status == "RUNNING":
+        raise UserError("is still going on", place=f"run {run.run_id}", hint="wait until it has ended")
+    values = {(point.key, point.step): point.value for key in run.metrics for point in store.history(run.run_id, key)}
+    found = Recorded(run, lock, json.loads(text), tuple(sets), values)
+    if not found.trained:
+        why = run.tags.get(OUTCOME, "its outcome is not known")
+        raise UserError(f"recorded not one epoch ({why}): there is nothing to compare", place=f"run {run.run_id}")
+    return found
+
+
+def _refuse_altered(run: StoredRun, text: str, lock: Lock) -> None:
+    """The tags hold what the files must hash to."""
+    wanted, digest = run.tags.get(LOCK_DIGEST), hashlib.sha256(text.encode()).hexdigest()
+    told = json.loads(text)["config_digest"]
+    if (wanted and wanted != digest) or lock.config_digest != told or run.tags.get(CONFIG_DIGEST, told) != told:
+        raise UserError("was altered after it was written: its digest is another", place=f"run {run.run_id}: lock.json",
+                        hint="restore the artifact from a backup of the store")  # fmt: skip
+
+
+def _epochs(recorded: Recorded, asked: int | None) -> int | None:
+    """How many to train; none is the whole schedule."""
+    if asked is not None and asked > recorded.trained:
+        raise UserError(f"recorded {recorded.trained} epochs, and {asked} are asked for", place="--epochs")
+    if asked is not None and asked < recorded.trained:
+        return asked
+    return None if recorded.run.tags.get(OUTCOME) == "completed" else recorded.trained
+
+
+def _check_data(recorded: Recorded, top: Path) -> None:
+    """The tree pins what the run read, and a user's own files are as they were."""
+    pins = read_pins(top) if (top / PIN_FILE).is_file() else {}
+    for each in recorded.sets:
+        if each.name in pins and pins[each.name].md5 == each.md5:
+            continue
+        place = Path(each.path) if Path(each.path).is_absolute() else top / each.path
+        if each.name in pins:
+            raise DataError(f"the run read {each.md5}, and the tree pins {pins[each.name].md5}", place=each.name,
+                            hint="--here needs the recorded pin: git checkout it, or leave --here out")  # fmt: skip
+        if place.exists() and user_data(place).md5 != each.md5:
+            raise DataError(f"was altered since the run read it: its md5 was {each.md5}, and is another",
+                            place=str(place), hint="put the old bytes back, from a backup or from dvc")  # fmt: skip
+        if Path(each.path).is_absolute() and not place.exists():
+            raise DataError(f"is not there any more; the run read the file of md5 {each.md5}", place=str(place))
+
+
+def _compared(recorded: Recorded, rerun_id: str, store: Store, epochs: int | None, tolerance: float) -> Reproduction:
+    """Judge, and link the two runs."""
+    again = store.get_run(rerun_id)
+    values = {(point.key, point.step): point.value for key in again.metrics for point in store.history(rerun_id, key)}
+    partial = epochs if epochs is not None and epochs < recorded.trained else None
+    whole = partial is None
+    judged = judge(comparable(recorded.values, epochs=epochs), comparable(values),
+                   weights=(recorded.run.tags.get(WEIGHTS), again.tags.get(WEIGHTS)) if whole else (None, None),
+                   tolerance=tolerance)  # fmt: skip
+    now = json.loads(store.artifact(rerun_id, "lock.json").read_text(encoding="utf-8"))
+    found = Reproduction(recorded.run.run_id, rerun_id, judged, tolerance,
+                         tuple(ranked(differences(recorded.told, now))), partial)  # fmt: skip
+    store.log_batch(rerun_id, tags={REPRODUCES: recorded.run.run_id, VERDICT: found.verdict})
+    store.log_batch(recorded.run.run_id, tags={REPRODUCED_BY: rerun_id, VERDICT: found.verdict})
+    return found

@@ -1,0 +1,79 @@
+"""The source tree of a run again: a clone of the repository at the run's commit, with its difference applied.
+
+    clone --shared, without a working tree -> checkout of the commit -> git apply diff.patch
+
+Neither the working tree nor the repository of whoever asks is touched: the clone borrows the objects and has everything
+else of its own. DVC in the clone reads and fills the same cache, and asks the same remote.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from gatesweep.data.store import is_tracked, lend
+from gatesweep.errors import ConfigError, NotFound, UserError
+from gatesweep.track.git import Tree
+
+TIMEOUT_S = 300.0
+
+
+def check_out(tree: Tree, here: Path, target: Path, *, run: str) -> Path:
+    """Make the tree in `target`, an empty or absent folder.
+
+    Args:
+        here: a folder of the repository that has the commit.
+        run: whose tree it is, for messages.
+
+    Returns:
+        The folder in it where the run stood.
+
+    Raises:
+        UserError: the tree cannot be had again, and why.
+    """
+    if tree.lost is not None:
+        raise UserError(f"cannot be made again: {tree.lost}", place=run,
+                        hint="--here trains with the code of this folder as it is now")  # fmt: skip
+    commit = str(tree.commit)
+    top = _top(here, run)
+    if _asked(top, "cat-file", "-e", f"{commit}^{{commit}}").returncode:
+        known = f"git fetch {tree.remote} brings it, if it is still there" if tree.remote else "no remote was recorded"
+        raise NotFound(f"needs commit {commit}, which this repository does not have", place=run, hint=known)
+    _git(top, "clone", "--quiet", "--shared", "--no-checkout", str(top), str(target))
+    _git(target, "checkout", "--quiet", "--detach", commit)
+    if tree.patch:
+        applied = _asked(target, "apply", "--whitespace=nowarn", "-", text=tree.patch)
+        if applied.returncode:
+            raise ConfigError(f"does not apply to commit {commit[:12]}: {_first_line(applied)}",
+                              place=f"{run}: diff.patch", hint="was the artifact altered?")  # fmt: skip
+    if is_tracked(top) and (target / ".dvc").is_dir():
+        lend(top, target)
+    return target / tree.folder
+
+
+def _top(here: Path, run: str) -> Path:
+    asked = _asked(here, "rev-parse", "--show-toplevel")
+    if asked.returncode:
+        raise UserError(f"is made again from its commit, and {here} lies in no git repository", place=run,
+                        hint="run this in a clone of the project, or use --here")  # fmt: skip
+    return Path(asked.stdout.strip())
+
+
+def _git(folder: Path, *words: str) -> None:
+    asked = _asked(folder, *words)
+    if asked.returncode:
+        raise UserError(f"git {words[0]}: {_first_line(asked)}", place=str(folder))
+
+
+def _asked(folder: Path, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """One call of git, with no hook of anybody's."""
+    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false", *words]
+    try:
+        return subprocess.run(command, cwd=folder if folder.is_dir() else folder.parent, input=text, text=True,
+                              capture_output=True, timeout=TIMEOUT_S, check=False)  # fmt: skip
+    except FileNotFoundError as error:
+        raise UserError("git is not installed", hint="apt-get install git") from error
+
+
+def _first_line(asked: subprocess.CompletedProcess[str]) -> str:
+    return next(iter(asked.stderr.strip().splitlines()), f"exit code {asked.returncode}")
