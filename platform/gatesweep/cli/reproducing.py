@@ -30,14 +30,14 @@ def _print(found: Reproduction) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    judged, console = found.judged, Console()
-    part = f" of the first {found.epochs} epochs" if found.epochs else ""
-    console.print(f"[bold]{found.verdict}[/bold]: {judged.compared - judged.different:,} of {judged.compared:,} "
-                  f"values{part} are the same, bit for bit", highlight=False)  # fmt: skip
+    judged, console = found.judged, Console(highlight=False)
+    part, same = f" of the first {found.epochs} epochs" if found.epochs else "", judged.compared - judged.different
+    counted = f"{same:,} of {judged.compared:,} values{part}"
+    console.print(f"[bold]{found.verdict}[/bold]: {counted} are the same, bit for bit")
     if judged.first is not None:
         first = judged.first
-        console.print(f"first difference: {first.metric} of epoch {first.step}: was {first.was!r}, is {first.is_now!r}; "
-                      f"largest {judged.largest:.2g} of a value, tolerance {found.tolerance:g}", highlight=False)  # fmt: skip
+        console.print(f"first difference: {first.metric} of epoch {first.step}: was {first.was!r}, is {first.is_now!r}")
+        console.print(f"largest: {judged.largest:.2g} of a value; tolerance {found.tolerance:g}")
     if found.environment:
         table = Table("what is another", "was", "is", title="likeliest cause first" if judged.different else None)
         for each in found.environment[:MOST_CAUSES]:
@@ -45,5 +45,5 @@ def _print(found: Reproduction) -> None:
             table.add_row(each.key, str(told.get("was", "-")), str(told.get("now", "-")))
         console.print(table)
         if len(found.environment) > MOST_CAUSES:
-            console.print(f"and {len(found.environment) - MOST_CAUSES} more: --json has all", highlight=False)
-    console.print(f"run {found.run_id}, again as run {found.rerun_id}", highlight=False)
+            console.print(f"and {len(found.environment) - MOST_CAUSES} more: --json has all")
+    console.print(f"run {found.run_id}, again as run {found.rerun_id}")

@@ -150,8 +150,14 @@ def _refuse_altered(run: StoredRun, text: str, lock: Lock) -> None:
     """The tags hold what the files must hash to."""
     wanted, digest = run.tags.get(LOCK_DIGEST), hashlib.sha256(text.encode()).hexdigest()
     told = json.loads(text)["config_digest"]
-    if (wanted and wanted != digest) or lock.config_digest != told or run.tags.get(CONFIG_DIGEST, told) != told:
-        raise UserError("was altered after it was written: its digest is another", place=f"run {run.run_id}: lock.json",
+    altered = ["lock.json"] * (wanted not in (None, digest) or not lock.config_digest == told == run.tags.get(
+        CONFIG_DIGEST, told))  # fmt: skip
+    patched = json.loads(text)["code"].get("patch_sha256")
+    if patched and patched != hashlib.sha256((lock.diff or "").encode()).hexdigest():
+        altered.append("diff.patch")
+    if altered:
+        raise UserError("was altered after it was written: its digest is another",
+                        place=f"run {run.run_id}: {altered[0]}",
                         hint="restore the artifact from a backup of the store")  # fmt: skip
 
 

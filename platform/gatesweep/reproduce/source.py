@@ -48,7 +48,11 @@ def check_out(tree: Tree, here: Path, target: Path, *, run: str) -> Path:
                               place=f"{run}: diff.patch", hint="was the artifact altered?")  # fmt: skip
     if is_tracked(top) and (target / ".dvc").is_dir():
         lend(top, target)
-    return target / tree.folder
+    folder = (target / tree.folder).resolve()
+    if not folder.is_relative_to(target.resolve()):
+        raise ConfigError(f"stood outside of its tree: {tree.folder}", place=f"{run}: lock.json")
+    folder.mkdir(parents=True, exist_ok=True)  # git keeps no empty folders
+    return folder
 
 
 def _top(here: Path, run: str) -> Path:
