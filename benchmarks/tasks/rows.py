@@ -88,7 +88,8 @@ def train(
     from gatesweep.runs.experiment import load_experiment
 
     config = load_experiment(experiment, [*overrides, f"seed={seed}"])
-    elsewhere = [each for each in overrides if not each.startswith("data.path=")]
+    anywhere = ["data.path=elsewhere" if each.startswith("data.path=") else each for each in overrides]
+    digest = load_experiment(experiment, [*anywhere, f"seed={seed}"]).digest  # whatever the folder's name
     with contextlib.nullcontext(home) if home else tempfile.TemporaryDirectory() as folder:
         os.environ["GATESWEEP_HOME"] = str(folder)
         before, started = _cpu_s(), time.perf_counter()
@@ -96,7 +97,7 @@ def train(
         wall_s, cpu_s = time.perf_counter() - started, _cpu_s() - before
     return row(name, about=about, seed=seed, metrics=result.metrics, baseline=result.baseline, wall_s=wall_s,
                cpu_s=cpu_s, threads=config.trainer.threads, epochs=result.epochs,
-               digest=load_experiment(experiment, [*elsewhere, f"seed={seed}"]).digest,  # whatever the folder's name
+               digest=digest,
                experiment=str(experiment.relative_to(ROOT)), overrides=[*overrides], run_id=result.run_id)  # fmt: skip
 
 

@@ -9,14 +9,15 @@ counts that time too. `mixed` has reviews of one film on both sides of the split
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from rows import RESULTS, ROOT, Row, Rows, train
 
 CONFIGS = ROOT / "configs" / "experiments"
+PRETRAINED = ROOT / "build" / "pretrained"
 LANGUAGE_MODEL = [
     "data.name=none", "data.tokens=split", "data.fraction=1.0", "data.max_vocabulary=10000", "data.bptt=64",
     "model.cell=vanilla", "model.hidden_size=256", "model.layers=1", "model.embedding_size=128", "model.tied=true",
@@ -50,14 +51,20 @@ CASES = {
 
 
 def finetuned(case: Case, seed: int, name: str, threads: int) -> Row:
-    """Pre-train on the training texts, then fine-tune; the row's times are of both."""
-    with tempfile.TemporaryDirectory() as folder:
-        text = write_text(CONFIGS / case.experiment, Path(folder) / "text")
-        home = str(Path(folder) / "home")
-        first = train("pretraining", CONFIGS / "language_modeling.yaml", seed=seed, home=home,
-                      overrides=[*LANGUAGE_MODEL, f"data.path={text}", f"trainer.threads={threads}"])  # fmt: skip
-        row = train(name, CONFIGS / case.experiment, seed=seed, about=case.about, home=home,
-                    overrides=[f"init_from.run={first['run_id']}", f"trainer.threads={threads}"])  # fmt: skip
+    """Pre-train on the training texts, then fine-tune; the row's times are of both.
+
+    The language model stays in `PRETRAINED` for another fine-tuning of the same seed.
+    """
+    home = PRETRAINED / f"seed-{seed}"
+    known = home / "row.json"
+    if not known.is_file():
+        text = write_text(CONFIGS / case.experiment, home / "text")
+        made = train("pretraining", CONFIGS / "language_modeling.yaml", seed=seed, home=str(home),
+                     overrides=[*LANGUAGE_MODEL, f"data.path={text}", f"trainer.threads={threads}"])  # fmt: skip
+        known.write_text(json.dumps(made))
+    first: Row = json.loads(known.read_text())
+    row = train(name, CONFIGS / case.experiment, seed=seed, about=case.about, home=str(home),
+                overrides=[f"init_from.run={first['run_id']}", f"trainer.threads={threads}"])  # fmt: skip
     row["pretraining"] = {key: first[key] for key in ("metrics", "wall_s", "cpu_s", "epochs", "overrides")}
     return {**row, "wall_s": row["wall_s"] + first["wall_s"], "cpu_s": row["cpu_s"] + first["cpu_s"]}
 
@@ -71,7 +78,7 @@ def write_text(experiment: Path, folder: Path) -> Path:
 
     data = load_experiment(experiment, ["init_from=none"]).data
     made = prepare(read(dataset_of(data, print), data), data, place="reviews")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for split, file in (("train", "train.txt"), ("val", "valid.txt")):
         lines = (" ".join(word_tokens(text)) for text in made.sides[split].texts)
         (folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
