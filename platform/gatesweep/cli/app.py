@@ -114,7 +114,7 @@ def evaluate(
 
 
 def reproduce(
-    run: RunName,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, a trial, best:<sweep id>, or a whole sweep's id.")],
     epochs: Annotated[int | None, typer.Option(min=1, help="Compare the first epochs alone: a quick check.")] = None,
     here: Annotated[
         bool, typer.Option("--here", help="With the code of this folder as it is, in the place of the recorded one.")

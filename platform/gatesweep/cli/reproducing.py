@@ -9,6 +9,7 @@ from gatesweep.errors import NegativeVerdict
 
 if TYPE_CHECKING:
     from gatesweep.reproduce.reproduce import Reproduction
+    from gatesweep.reproduce.sweeps import SweepReproduction
 
 MOST_CAUSES = 12
 
@@ -16,14 +17,34 @@ MOST_CAUSES = 12
 def again(name: str, epochs: int | None, tolerance: float | None, *, here: bool, as_json: bool) -> None:
     """Train again, compare, print; exit code 3 where the numbers are others."""
     import gatesweep
+    from gatesweep.reproduce.sweeps import SweepReproduction
 
     found = gatesweep.reproduce(name, epochs=epochs, here=here, tolerance=tolerance, say=say)
     if as_json:
         print_json(found.as_dict())
+    elif isinstance(found, SweepReproduction):
+        _print_sweep(found)
     else:
         _print(found)
     if found.verdict == "diverged":
-        raise NegativeVerdict(f"run {found.rerun_id} diverged from run {found.run_id}")
+        raise NegativeVerdict(f"{name} diverged")
+
+
+def _print_sweep(found: SweepReproduction) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console, table = Console(highlight=False), Table("trial", "verdict", "values", "first difference", "again as")
+    for name, each in found.trials.items():
+        first = each.judged.first
+        told = f"{first.metric} of epoch {first.step}" if first else ""
+        table.add_row(name.rpartition("/")[2], each.verdict, f"{each.judged.compared:,}", told, each.rerun_id)
+    for name, why in found.left_out.items():
+        table.add_row(name.rpartition("/")[2], "left out", "", why, "")
+    console.print(table)
+    others = f", {len(found.other_decisions)} of them are others" if found.other_decisions else ", all the same"
+    console.print(f"{found.decisions:,} proposals and decisions{others}")
+    console.print(f"[bold]{found.verdict}[/bold]: sweep {found.sweep_id}")
 
 
 def _print(found: Reproduction) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatesweep.config.places import find_root, home
+from gatesweep.errors import UserError
 
 if TYPE_CHECKING:
     from gatesweep.reproduce.reproduce import Reproduction
+    from gatesweep.reproduce.sweeps import SweepReproduction
     from gatesweep.track.store import Store
 
 
@@ -21,14 +23,27 @@ def store_here() -> Store:
 
 
 def reproduce(name: str, *, epochs: int | None = None, here: bool = False, tolerance: float | None = None,
-              say: Callable[[str], None] = lambda line: None) -> Reproduction:  # fmt: skip
-    """Train a run again, from its commit, data and settings, and compare: see `gatesweep.reproduce.reproduce`.
+              say: Callable[[str], None] = lambda line: None) -> Reproduction | SweepReproduction:  # fmt: skip
+    """Train a run again, or every trial of a sweep, from its commit, data and settings, and compare.
+
+    Args:
+        name: RUN as everywhere, or a sweep's id.
+        epochs: of a run, the first ones alone.
 
     Returns:
-        `.verdict` is bitwise, within_tolerance or diverged; `.judged.first` the first value that differs.
+        `.verdict` is bitwise, within_tolerance or diverged; of a run, `.judged.first` is the first value that differs.
+
+    Raises:
+        UserError: before any training: what is needed and cannot be had.
     """
     from gatesweep.reproduce.reproduce import TOLERANCE
     from gatesweep.reproduce.reproduce import reproduce as train_again
+    from gatesweep.reproduce.sweeps import is_sweep, reproduce_sweep
 
-    return train_again(name, store_here(), root=find_root() or Path.cwd(), epochs=epochs, here=here,
-                       tolerance=TOLERANCE if tolerance is None else tolerance, say=say)  # fmt: skip
+    store, root = store_here(), find_root() or Path.cwd()
+    tolerance = TOLERANCE if tolerance is None else tolerance
+    if not is_sweep(name, store):
+        return train_again(name, store, root=root, epochs=epochs, here=here, tolerance=tolerance, say=say)
+    if epochs is not None:
+        raise UserError("a sweep is repeated whole", place="--epochs", hint="name a trial: <sweep_id>/t0007")
+    return reproduce_sweep(name, store, root=root, here=here, tolerance=tolerance, say=say)

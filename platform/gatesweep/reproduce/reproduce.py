@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from gatesweep.errors import DataError, NotFound, UserError
 from gatesweep.reproduce.again import train_again
 from gatesweep.reproduce.causes import ranked
 from gatesweep.reproduce.differences import Difference, differences
-from gatesweep.reproduce.source import check_out
+from gatesweep.reproduce.source import Sources
 from gatesweep.reproduce.verdict import TOLERANCE, Values, Verdict, comparable, judge
 from gatesweep.runs.lookup import find
 from gatesweep.track.addresses import (
@@ -102,18 +101,24 @@ def reproduce(name: str, store: Store, *, root: Path, epochs: int | None = None,
     Raises:
         UserError: before any training: what the run needs and cannot be had.
     """
+    with Sources(root, here=here) as sources:
+        return train_and_compare(name, store, sources, epochs=epochs, tolerance=tolerance, python=python, say=say)
+
+
+def train_and_compare(name: str, store: Store, sources: Sources, *, epochs: int | None = None,
+                      tolerance: float = TOLERANCE, python: str | None = None, say: Say = lambda line: None,
+                      ) -> Reproduction:  # fmt: skip
+    """One run of `reproduce`, whose tree may be there already."""
     recorded = read(name, store)
-    asked = _epochs(recorded, epochs)
-    with tempfile.TemporaryDirectory(prefix="gatesweep-source-") as scratch:
-        top = root if here else Path(scratch) / "source"
-        folder = root if here else check_out(recorded.lock.tree, root, top, run=f"run {recorded.run.run_id}")
-        _check_data(recorded, top)
-        config = Path(scratch) / f"{recorded.lock.config.get('name') or 'experiment'}.yaml"
-        shutil.copyfile(store.artifact(recorded.run.run_id, "config.yaml"), config)
-        say(f"training run {recorded.run.run_id} again, {asked or recorded.trained} epochs, "
-            f"{'with the code of this folder' if here else f'at commit {str(recorded.lock.commit)[:12]}'}")  # fmt: skip
-        rerun_id = train_again(config, folder, store, environment=recorded.lock.environment, epochs=asked, top=top,
-                               **({"python": python} if python else {}))  # fmt: skip
+    run, asked = recorded.run, _epochs(recorded, epochs)
+    top, folder = sources.of(recorded.lock.tree, run=f"run {run.run_id}")
+    _check_data(recorded, top)
+    config = sources.scratch / f"{run.run_id}.yaml"
+    shutil.copyfile(store.artifact(run.run_id, "config.yaml"), config)
+    code = "with the code of this folder" if sources.here else f"at commit {str(recorded.lock.commit)[:12]}"
+    say(f"training {name} again, {asked or recorded.trained} epochs, {code}")
+    rerun_id = train_again(config, folder, store, environment=recorded.lock.environment, epochs=asked, top=top,
+                           **({"python": python} if python else {}))  # fmt: skip
     return _compared(recorded, rerun_id, store, asked, tolerance)
 
 

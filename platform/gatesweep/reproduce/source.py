@@ -9,6 +9,7 @@ else of its own. DVC in the clone reads and fills the same cache, and asks the s
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from pathlib import Path
 
 from gatesweep.data.store import is_tracked, lend
@@ -16,6 +17,40 @@ from gatesweep.errors import ConfigError, NotFound, UserError
 from gatesweep.track.git import Tree
 
 TIMEOUT_S = 300.0
+
+
+class Sources:
+    """The trees of several runs, each made once; gone at the end.
+
+    Args:
+        root: a folder of the repository.
+        here: that folder as it is, in the place of every recorded tree.
+    """
+
+    def __init__(self, root: Path, *, here: bool = False) -> None:
+        self.root, self.here = root, here
+        self._made: dict[Tree, tuple[Path, Path]] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="gatesweep-source-")
+        self.scratch = Path(self._scratch.name)
+
+    def __enter__(self) -> Sources:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._scratch.cleanup()
+
+    def of(self, tree: Tree, *, run: str) -> tuple[Path, Path]:
+        """The top of the tree, and the folder in it where the run stood.
+
+        Raises:
+            UserError: the tree cannot be had again, and why.
+        """
+        if self.here:
+            return self.root, self.root
+        if tree not in self._made:
+            top = self.scratch / f"source-{len(self._made)}"
+            self._made[tree] = top, check_out(tree, self.root, top, run=run)
+        return self._made[tree]
 
 
 def check_out(tree: Tree, here: Path, target: Path, *, run: str) -> Path:

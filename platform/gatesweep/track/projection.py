@@ -140,13 +140,14 @@ class Projection:
 
     def _write_trial(self, trial: TrialView) -> None:
         link = self._runs.bind_trial(
-            trial.name, lambda: {**self._common(), names.CONFIG_DIGEST: self._lock_of(trial).config_digest,
-                                 names.LOCK_DIGEST: self._lock_of(trial).digest},
+            trial.name, lambda: {**self._common(), names.CONFIG_DIGEST: self._lock_of(trial).config_digest},
             trial.born_ms)
         params = {} if link.dressed else self._dress(trial, link)
         outcome = self._view.outcome_of(trial)
         tags = {names.ATTEMPT: str(trial.attempt), names.OUTCOME: outcome or "", names.REASON: trial.reason or "",
                 names.FAILURES: ", ".join(trial.deaths), names.WEIGHTS: trial.weights if outcome else ""}
+        if not link.dressed:  # with the file that it is the digest of
+            tags[names.LOCK_DIGEST] = self._lock_of(trial).digest
         self._settle(link, trial.points, tags, params, self._view.status_of(trial), self._view.ended_ms_of(trial))
         link.dressed = True
 
