@@ -2,7 +2,7 @@
 
     python benchmarks/reproduce.py [--resume] [--only NAME] [--home FOLDER]
 
-The committed traffic sweep (12 trials) and one short run of every task, on embedded data: trained, then trained again by
+The committed traffic sweep (12 trials) and a short run of every task, on embedded data: trained, then trained again by
 `gatesweep reproduce` from a clone of the commit. The tree must be clean, or its difference travels along. Rows go into
 results/reproduce.json as they come; docs/reproducibility.md has the table.
 """
