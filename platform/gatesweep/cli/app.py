@@ -122,6 +122,13 @@ def reproduce(
     tolerance: Annotated[
         float | None, typer.Option(min=0, help="Relative difference up to which numbers are within_tolerance.")
     ] = None,
+    env: Annotated[
+        Literal["here", "strict"],
+        typer.Option(help="strict: in an environment with the packages that the run had, built first from its lock."),
+    ] = "here",
+    python: Annotated[
+        Path | None, typer.Option(help="Another interpreter, with packages of its own, e.g. other/bin/python.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Train a run again, from its commit, its data and its settings, and compare every number.
@@ -131,7 +138,7 @@ def reproduce(
     from gatesweep.cli.reproducing import again
 
     with answering():
-        again(run, epochs, tolerance, here=here, as_json=json)
+        again(run, epochs, tolerance, python, here=here, strict=env == "strict", as_json=json)
 
 
 def backtest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatesweep.cli.answer import print_json, say
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 MOST_CAUSES = 12
 
 
-def again(name: str, epochs: int | None, tolerance: float | None, *, here: bool, as_json: bool) -> None:
+def again(name: str, epochs: int | None, tolerance: float | None, python: Path | None, *, here: bool, strict: bool,
+          as_json: bool) -> None:  # fmt: skip
     """Train again, compare, print; exit code 3 where the numbers are others."""
     import gatesweep
     from gatesweep.reproduce.sweeps import SweepReproduction
 
-    found = gatesweep.reproduce(name, epochs=epochs, here=here, tolerance=tolerance, say=say)
+    found = gatesweep.reproduce(name, epochs=epochs, here=here, tolerance=tolerance, strict=strict,
+                                python=str(python) if python else None, say=say)  # fmt: skip
     if as_json:
         print_json(found.as_dict())
     elif isinstance(found, SweepReproduction):

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import gatesweep
 from gatesweep.errors import EXIT_INTERRUPTED, EXIT_USER, GatesweepError, UserError
 from gatesweep.track.machine import VARIABLES
 from gatesweep.track.store import Store
@@ -59,6 +60,7 @@ def _environment(recorded: Mapping[str, str], store: Store, top: Path | None) ->
         found["MLFLOW_TRACKING_URI"] = store.uri
     else:
         found.pop("MLFLOW_TRACKING_URI", None)
-    if top is not None and (top / SOURCE_ROOT).is_dir():
-        found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(top / SOURCE_ROOT.parent), found.get("PYTHONPATH")]))
+    whole = top is not None and (top / SOURCE_ROOT).is_dir()
+    platform = top / SOURCE_ROOT.parent if top is not None and whole else Path(gatesweep.__file__).parents[1]
+    found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(platform), found.get("PYTHONPATH")]))
     return found

@@ -23,12 +23,15 @@ def store_here() -> Store:
 
 
 def reproduce(name: str, *, epochs: int | None = None, here: bool = False, tolerance: float | None = None,
+              python: str | None = None, strict: bool = False,
               say: Callable[[str], None] = lambda line: None) -> Reproduction | SweepReproduction:  # fmt: skip
     """Train a run again, or every trial of a sweep, from its commit, data and settings, and compare.
 
     Args:
         name: RUN as everywhere, or a sweep's id.
         epochs: of a run, the first ones alone.
+        here: with the code of the working folder.
+        python: another interpreter; `strict`: that of an environment which is built from the lock.
 
     Returns:
         `.verdict` is bitwise, within_tolerance or diverged; of a run, `.judged.first` is the first value that differs.
@@ -43,7 +46,9 @@ def reproduce(name: str, *, epochs: int | None = None, here: bool = False, toler
     store, root = store_here(), find_root() or Path.cwd()
     tolerance = TOLERANCE if tolerance is None else tolerance
     if not is_sweep(name, store):
-        return train_again(name, store, root=root, epochs=epochs, here=here, tolerance=tolerance, say=say)
-    if epochs is not None:
-        raise UserError("a sweep is repeated whole", place="--epochs", hint="name a trial: <sweep_id>/t0007")
+        return train_again(name, store, root=root, epochs=epochs, here=here, tolerance=tolerance, python=python,
+                           strict=strict, say=say)  # fmt: skip
+    if epochs is not None or python is not None or strict:
+        raise UserError("a sweep is repeated whole, with this interpreter", place=name,
+                        hint="name a trial for --epochs, --env and --python: <sweep_id>/t0007")  # fmt: skip
     return reproduce_sweep(name, store, root=root, here=here, tolerance=tolerance, say=say)

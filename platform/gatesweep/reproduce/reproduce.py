@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from gatesweep.errors import DataError, NotFound, UserError
 from gatesweep.reproduce.again import train_again
 from gatesweep.reproduce.causes import ranked
 from gatesweep.reproduce.differences import Difference, differences
+from gatesweep.reproduce.envs import interpreter
 from gatesweep.reproduce.source import Sources
 from gatesweep.reproduce.verdict import TOLERANCE, Values, Verdict, comparable, judge
 from gatesweep.runs.lookup import find
@@ -86,8 +88,8 @@ class Recorded:
 
 
 def reproduce(name: str, store: Store, *, root: Path, epochs: int | None = None, here: bool = False,
-              tolerance: float = TOLERANCE, python: str | None = None, say: Say = lambda line: None,
-              ) -> Reproduction:  # fmt: skip
+              tolerance: float = TOLERANCE, python: str | None = None, strict: bool = False,
+              say: Say = lambda line: None) -> Reproduction:  # fmt: skip
     """Train a run again as it was, and compare.
 
     Args:
@@ -96,29 +98,33 @@ def reproduce(name: str, store: Store, *, root: Path, epochs: int | None = None,
         epochs: compare the first ones alone. A trial that was pruned is trained as far as it came.
         here: the code of `root` as it is, in the place of the recorded one.
         tolerance: relative, of `within_tolerance`.
-        python: another interpreter, e.g. of an environment that was built from the lock.
+        python: another interpreter, with packages of its own.
+        strict: in an environment with the packages of the lock, which is built first.
 
     Raises:
         UserError: before any training: what the run needs and cannot be had.
     """
     with Sources(root, here=here) as sources:
-        return train_and_compare(name, store, sources, epochs=epochs, tolerance=tolerance, python=python, say=say)
+        return train_and_compare(name, store, sources, epochs=epochs, tolerance=tolerance, python=python,
+                                 strict=strict, say=say)  # fmt: skip
 
 
 def train_and_compare(name: str, store: Store, sources: Sources, *, epochs: int | None = None,
-                      tolerance: float = TOLERANCE, python: str | None = None, say: Say = lambda line: None,
-                      ) -> Reproduction:  # fmt: skip
+                      tolerance: float = TOLERANCE, python: str | None = None, strict: bool = False,
+                      say: Say = lambda line: None) -> Reproduction:  # fmt: skip
     """One run of `reproduce`, whose tree may be there already."""
     recorded = read(name, store)
     run, asked = recorded.run, _epochs(recorded, epochs)
     top, folder = sources.of(recorded.lock.tree, run=f"run {run.run_id}")
     _check_data(recorded, top)
+    if strict:
+        python = interpreter(recorded.lock.packages, recorded.lock.python, store.home, say)
     config = sources.scratch / f"{run.run_id}.yaml"
     shutil.copyfile(store.artifact(run.run_id, "config.yaml"), config)
     code = "with the code of this folder" if sources.here else f"at commit {str(recorded.lock.commit)[:12]}"
     say(f"training {name} again, {asked or recorded.trained} epochs, {code}")
     rerun_id = train_again(config, folder, store, environment=recorded.lock.environment, epochs=asked, top=top,
-                           **({"python": python} if python else {}))  # fmt: skip
+                           python=python or sys.executable)  # fmt: skip
     return _compared(recorded, rerun_id, store, asked, tolerance)
 
 
