@@ -15,7 +15,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest")
+_ROOMS = {"compare": "gatesweep.reproduce.interface", "seeds": "gatesweep.reproduce.interface"}
+_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest", *_ROOMS)
 __all__ = ["__version__", *_LAZY]
 
 
@@ -26,5 +27,5 @@ def __getattr__(name: str) -> Any:
     return (
         importlib.import_module("gatesweep.sweep")
         if name == "sweep"
-        else getattr(importlib.import_module("gatesweep.api"), name)
+        else getattr(importlib.import_module(_ROOMS.get(name, "gatesweep.api")), name)
     )
