@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gatesweep.reproduce.compare import Comparison
-    from gatesweep.reproduce.seeds import Seeds
+    from gatesweep.reproduce.spread import Seeds
 
 _WIDEST = 44
 

@@ -18,51 +18,15 @@ from gatesweep.reproduce import tables
 from gatesweep.reproduce.comparable import why_not
 from gatesweep.reproduce.data_changes import DataChange, data_changes
 from gatesweep.reproduce.differences import ABSENT, CONFIG, ENVIRONMENT, Row, same, table, told
-from gatesweep.reproduce.group import group_of, others, seed_of
-from gatesweep.reproduce.paired import Paired, paired, sentence
-from gatesweep.reproduce.scores import (
-    by_seed,
-    chosen_metric,
-    curve_metric,
-    mode_of,
-    monitor_of,
-    score,
-    shared_metrics,
-)
-from gatesweep.reproduce.sides import GROUP, Side, notes_of, sides_of
+from gatesweep.reproduce.pair_tests import PairTest, pair_test
+from gatesweep.reproduce.scores import chosen_metric, curve_metric, mode_of, monitor_of, score, shared_metrics
+from gatesweep.reproduce.sides import Side, notes_of, sides_of
 from gatesweep.track.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class PairTest:
-    """Whether `b` is better than `a`: the paired test, or why there is none."""
-
-    a: str
-    b: str
-    metric: str
-    found: Paired | None
-    why: tuple[str, ...] = ()
-    """Why there is no test; where the scores cannot be compared at all, every reason."""
-
-    hint: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """For a reader."""
-        if self.found is not None:
-            return sentence(self.a, self.b, self.metric, self.found)
-        return f"{self.metric}: {self.b} and {self.a}: {'; '.join(self.why)}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        found = None if self.found is None else self.found.as_dict()
-        return {"a": self.a, "b": self.b, "metric": self.metric, "test": found, "sentence": self.sentence,
-                "why_not": list(self.why), "hint": self.hint}
 
 
 @dataclass(frozen=True)
@@ -163,7 +127,7 @@ def compare(names: Sequence[str], store: Store, *, metric: str | None = None) ->
         tuple(_rows(sides)),
         tuple(data_changes(sides, root)),
         _values(sides, chosen, store),
-        tuple(_test(sides[0], side, chosen, store) for side in sides[1:]) if chosen else (),
+        tuple(pair_test(sides[0], side, chosen, store) for side in sides[1:]) if chosen else (),
         drawn,
         curves,
         tuple(notes_of(sides) + ([] if metric else _notes_of_choice(chosen, sides))),
@@ -237,41 +201,6 @@ def _points(store: Store, run: Any, metric: str) -> dict[int, float]:
     if metric not in run.metrics:
         return {}
     return {point.step: point.value for point in store.history(run.run_id, metric)}
-
-
-def _test(a: Side, b: Side, metric: str, store: Store) -> PairTest:
-    reasons = why_not(a, b, metric)
-    if reasons:
-        return PairTest(a.label, b.label, metric, None, ("scores are not comparable", *reasons))
-    ours, theirs = (by_seed(side, metric, store) for side in (a, b))
-    found = paired(ours, theirs, mode_of(metric, a.first))
-    if found is not None:
-        return PairTest(a.label, b.label, metric, found)
-    common = sorted(ours.keys() & theirs.keys())
-    have = f"the seed {common[0]} alone" if common else "no seed"
-    why = f"no test is possible: both have {have}, and a paired test takes 2 seeds that both have"
-    return PairTest(a.label, b.label, metric, None, (why,), _hint(a, b, store))
-
-
-def _hint(a: Side, b: Side, store: Store) -> str:
-    """How to come by seeds that both have."""
-    if group_of(a.first.config) == group_of(b.first.config):
-        return "both are of one configuration: they differ in their seed alone"
-    bare = [side.name.removeprefix(GROUP) for side in (a, b)]
-    compared = f"gatesweep compare {' '.join(GROUP + name for name in bare)}"
-    begins = a.first.seed
-    wanting = [side for side in (a, b) if len(_group_seeds(side, store)) < 2 or begins not in _group_seeds(side, store)]
-    if not wanting:
-        return compared
-    trains = [f"gatesweep seeds {side.name.removeprefix(GROUP)} --n 5"
-              + ("" if side.first.seed == begins else f" --set seed={begins}") for side in wanting]  # fmt: skip
-    return "; ".join(trains) + f"; then {compared}"
-
-
-def _group_seeds(side: Side, store: Store) -> set[int | None]:
-    """Of the group that a side is, or that its run belongs to."""
-    runs = others(side.first.run, store) if len(side.members) == 1 else []
-    return {member.seed for member in side.members} | {seed_of(run, store) for run in runs}
 
 
 def _described(side: Side) -> dict[str, Any]:

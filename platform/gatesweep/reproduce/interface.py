@@ -10,7 +10,7 @@ from gatesweep.config.places import find_root, home
 
 if TYPE_CHECKING:
     from gatesweep.reproduce.compare import Comparison
-    from gatesweep.reproduce.seeds import Seeds
+    from gatesweep.reproduce.spread import Seeds
     from gatesweep.runs.training import Listener
     from gatesweep.track.store import Store
 

@@ -10,14 +10,13 @@ and it is said why.
 from __future__ import annotations
 
 import json
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from gatesweep.config.loader import override
 from gatesweep.errors import ConfigError, NotFound, TrialFailed, UserError
 from gatesweep.reproduce.group import TAG, group_of, is_completed, seed_of, tagged
+from gatesweep.reproduce.spread import Seeded, Seeds
 from gatesweep.runs.build import prepare
 from gatesweep.runs.disk import check_disk
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from, refuse_the_worst
@@ -30,82 +29,8 @@ from gatesweep.track.addresses import KIND, SWEEP_ID
 from gatesweep.track.lineage import Lock, collect
 from gatesweep.track.store import Store, StoredRun
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _SEEDS = 2**32
-
-
-@dataclass(frozen=True)
-class Seeded:
-    """One seed: its run and what that scored, or why it failed."""
-
-    seed: int
-    run_id: str
-    metrics: Mapping[str, float]
-    trained: bool
-    """Now; else it was there."""
-
-    failed: str = ""
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """What `gatesweep seeds` found."""
-
-    group: str
-    """The digest that `gatesweep.seed_group` holds."""
-
-    all: tuple[Seeded, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def completed(self) -> tuple[Seeded, ...]:
-        """Those with scores."""
-        return tuple(each for each in self.all if not each.failed)
-
-    @property
-    def metrics(self) -> dict[str, list[float]]:
-        """Every metric of test and val that all of them have, a value for each, by seed; test first."""
-        done = self.completed
-        shared = set.intersection(*(set(each.metrics) for each in done)) if done else set()
-        names = sorted(name for name in shared if name.partition("/")[0] in ("test", "val"))
-        names.sort(key=lambda name: not name.startswith("test/"))
-        return {name: [each.metrics[name] for each in done] for name in names}
-
-    def table(self) -> pd.DataFrame:
-        """One row for each seed: seed, run_id, the metrics."""
-        import pandas as pd
-
-        values = self.metrics
-        rows = [{"seed": each.seed, "run_id": each.run_id, **{name: values[name][place] for name in values}}
-                for place, each in enumerate(self.completed)]  # fmt: skip
-        return pd.DataFrame(rows, columns=["seed", "run_id", *values])
-
-    def summary(self) -> pd.DataFrame:
-        """One row for each metric: mean, sd (n - 1), min, max."""
-        import pandas as pd
-
-        rows = {name: _told(values) for name, values in self.metrics.items()}
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd", "min", "max"])
-
-    def as_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
-        return {
-            "group": self.group,
-            "run_ids": [each.run_id for each in self.completed],
-            "seeds": [each.seed for each in self.completed],
-            "trained": [each.seed for each in self.all if each.trained],
-            "failed": [{"seed": each.seed, "run_id": each.run_id, "reason": each.failed}
-                       for each in self.all if each.failed],
-            "metrics": {name: {**_told(values), "values": values} for name, values in self.metrics.items()},
-            "notes": list(self.notes),
-        }  # fmt: skip
-
-
-def _told(values: Sequence[float]) -> dict[str, float | None]:
-    return {"mean": statistics.fmean(values), "sd": statistics.stdev(values) if len(values) > 1 else None,
-            "min": min(values), "max": max(values)}  # fmt: skip
+_NO_COMMIT = "there is no git repository here: whether earlier runs are of this very code is not known"
 
 
 def seeds(
@@ -135,7 +60,7 @@ def seeds(
     found = [work.known(seed, run) for seed in _seeds(config.seed, n)]
     if run.run_id in {each.run_id for each in found if isinstance(each, StoredRun)}:
         store.log_batch(run.run_id, tags={TAG: work.group})
-    done = [work.done(seed, n, each, config) for seed, each in zip(_seeds(config.seed, n), found, strict=True)]
+    done = [work.done(seed, each, config) for seed, each in zip(_seeds(config.seed, n), found, strict=True)]
     return Seeds(work.group, tuple(done), tuple(work.notes))
 
 
@@ -193,12 +118,12 @@ class _Work:
             self._note(reason)
         return None
 
-    def done(self, seed: int, n: int, known: StoredRun | None, config: ExperimentConfig) -> Seeded:
+    def done(self, seed: int, known: StoredRun | None, config: ExperimentConfig) -> Seeded:
         """The seed's scores: those that are there, those of an interrupted run gone on with, or those of a new one."""
         if known is not None and is_completed(known):
             self.listener.say(f"seed {seed}: run {known.run_id[:8]} is there")
-            if self.here.commit is None:
-                self._note(f"run {known.run_id[:8]} is taken for seed {seed}; no commit says that its code was today's")
+            if self.here.commit is None and _NO_COMMIT not in self.notes:
+                self._note(_NO_COMMIT)
             return Seeded(seed, known.run_id, self._scores(known), trained=False)
         begun: list[str] = []
 

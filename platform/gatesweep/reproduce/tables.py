@@ -16,8 +16,9 @@ from gatesweep.track.stored import write_whole
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gatesweep.reproduce.compare import Comparison, PairTest
+    from gatesweep.reproduce.compare import Comparison
     from gatesweep.reproduce.data_changes import DataChange
+    from gatesweep.reproduce.pair_tests import PairTest
     from gatesweep.reproduce.sides import Side
 
 PAGE, SCORES, CURVES = "compare.md", "scores.csv", "curves.svg"
