@@ -15,9 +15,11 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest", "reproduce")
 _ROOMS = ("sweep", "reproduce")
 """Rooms that can be called: each would cover a function of its name."""
+
+_ELSEWHERE = {"compare": "gatesweep.reproduce.interface", "seeds": "gatesweep.reproduce.interface"}
+_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest", "reproduce", *_ELSEWHERE)
 __all__ = ["__version__", *_LAZY]
 
 
@@ -26,4 +28,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'gatesweep' has no attribute '{name}'")
     if name in _ROOMS:
         return importlib.import_module(f"gatesweep.{name}")
-    return getattr(importlib.import_module("gatesweep.api"), name)
+    return getattr(importlib.import_module(_ELSEWHERE.get(name, "gatesweep.api")), name)

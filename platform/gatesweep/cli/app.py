@@ -175,6 +175,47 @@ def sample(
         write(run, prompt, tokens, temperature, top_p, seed, out, as_json=json)
 
 
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", show_default=False,
+                       help="Two or more: run ids, trial ids, best:<sweep id>; seeds:RUN: all of RUN's seed group"),
+    ],
+    metric: Annotated[
+        str | None,
+        typer.Option(help="What to compare them by, e.g. val/mae; by default what the first run watched, on test.",
+                     show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where tables and curves go; by default below .gatesweep/comparisons",
+                     show_default=False),
+    ] = None,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Compare runs: settings, data, curves, a test over seeds."""
+    from gatesweep.cli.comparing import compare_runs
+
+    with answering():
+        compare_runs(runs, metric, out, as_json=json)
+
+
+def seeds(
+    run: RunName,
+    n: Annotated[int, typer.Option("--n", help="How many seeds: the run's own, and those after it.")] = 5,
+    set_: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train a run's configuration with several seeds.
+
+    Seeds that are there already are not trained again, and an interrupted one is gone on with.
+    """
+    from gatesweep.cli.comparing import train_seeds
+
+    with answering():
+        train_seeds(run, n, set_ or [], as_json=json)
+
+
 def report(sweep_id: SweepId, json: JsonOption = False) -> None:
     """Write a sweep's offline page again, from its log.
 
@@ -234,8 +275,8 @@ def schema(
 
 
 # as `gatesweep --help` lists them
-for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, reproduce, backtest, sample, report,
-                list_, clean, validate, schema, ui, doctor):  # fmt: skip
+for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, reproduce, compare, seeds, backtest,
+                sample, report, list_, clean, validate, schema, ui, doctor):  # fmt: skip
     app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")
 app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, quality.")

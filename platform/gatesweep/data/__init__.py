@@ -6,6 +6,7 @@
     node        NodeCache: what `ensure` asks on a worker of a cluster: fetched once a node, by digest  (light)
     origin      a DVC remote at any address, read without DVC        shelf, room, node_disk, hashing, listing, stream
     sources     the rebuild from the package index           store   DVC's cache and remote
+    versions    what another version of a set held, by its listing
     table       a file -> checked columns                    cleaning, account   declared rules, and their count
     readers     load_series, read_csv                        splits, quality, status
 

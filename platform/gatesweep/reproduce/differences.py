@@ -76,17 +76,20 @@ def differences(
     """What differs between two `lock.json`, part by part, keys in order.
 
     Args:
-        was, now: the content of a `lock.json`; a part that one of them lacks counts as empty.
+        was, now: the content of a `lock.json`; of a part that one of them lacks nothing is said.
         parts: which of PARTS.
     """
     return [Difference(row.part, row.key, *row.values) for row in table([was, now], parts)]
 
 
 def table(locks: Sequence[Mapping[str, Any] | None], parts: Sequence[str] = PARTS) -> list[Row]:
-    """The keys on which the locks do not agree. A lock that is None is not known: it disagrees with nobody."""
+    """The keys on which the locks do not agree.
+
+    A lock that is None, or that lacks a part (of torch where nobody had imported it), disagrees with nobody there.
+    """
     rows = []
     for part in parts:
-        flat = [None if lock is None else _flat(part, lock.get(part)) for lock in locks]
+        flat = [None if lock is None or lock.get(part) is None else _flat(part, lock[part]) for lock in locks]
         keys = dict.fromkeys(key for values in flat if values is not None for key in values)
         ordered = keys if part == CONFIG else sorted(keys)
         for key in ordered:
@@ -100,9 +103,9 @@ def table(locks: Sequence[Mapping[str, Any] | None], parts: Sequence[str] = PART
 def _flat(part: str, value: Any) -> dict[str, Any]:
     """One part of a lock under dotted keys; the configuration's are its own, the others' begin with their part."""
     if part == DATA:
-        return {f"{DATA}.{pin['name']}": pin["md5"] for pin in value or ()}
+        return {f"{DATA}.{pin['name']}": pin["md5"] for pin in value}
     if not isinstance(value, Mapping):
-        return {} if value in (None, "") else {part: value}
+        return {part: value}
     kept = {key: each for key, each in value.items() if key not in _LEFT_OUT.get(part, ())}
     return flatten(kept) if part == CONFIG else flatten(kept, f"{part}.")
 

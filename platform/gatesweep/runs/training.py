@@ -8,12 +8,14 @@ them. What is kept of the checkpoints is logged to the run when it is over, and 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,8 +71,17 @@ class Listener:
     """Lightning callbacks, for a progress bar."""
 
 
-def run(config: ExperimentConfig, store: Store, listener: Listener | None = None) -> RunResult:
+def run(
+    config: ExperimentConfig,
+    store: Store,
+    listener: Listener | None = None,
+    *,
+    tags: Mapping[str, str] | None = None,
+) -> RunResult:
     """Train one model and score it.
+
+    Args:
+        tags: what its MLflow run is found by, from its start.
 
     Raises:
         UserError: before anything was started.
@@ -90,7 +101,7 @@ def run(config: ExperimentConfig, store: Store, listener: Listener | None = None
         lock=lock,
         datasets=task.datasets,
         note="",
-        tags={},
+        tags=tags,
     )
     folder = store.home / "runs" / run_id
     folder.mkdir(parents=True)
@@ -142,6 +153,7 @@ def _train(
 ) -> RunResult:
     recorder: Recorder = MlflowRecorder(store, run_id)
     folder, started = store.home / "runs" / run_id, time.perf_counter()
+    on_interrupt = signal.getsignal(signal.SIGINT)
     hold(folder)
     retention = Retention(config.trainer, config.keep)
     for report, timestamp_ms in seen:
@@ -174,9 +186,13 @@ def _train(
         for line in statements_of(task, "test" if "test" in getattr(task, "splits", ("test",)) else "val"):
             listener.say(line)
         checkpoint = _keep(config, store, run_id, fitted, retention, scored)
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit) as error:
         recorder.close("stopped", "interrupted; `gatesweep resume` goes on")
-        raise
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        with contextlib.suppress(ValueError):  # only the main thread may
+            signal.signal(signal.SIGINT, on_interrupt)
+        raise KeyboardInterrupt from None  # of which Lightning made sys.exit(1), and the process deaf to the next one
     except TrialFailed as error:
         recorder.close("failed", str(error))
         raise
