@@ -82,6 +82,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(autouse=True)
+def _outside_any_repository() -> None:
+    """Here the working folder is `project`, for all of these tests."""
+
+
 @pytest.fixture(scope="module")
 def store(project: Path) -> Store:
     return open_store(project / ".gatesweep")

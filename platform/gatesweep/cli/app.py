@@ -131,7 +131,9 @@ def reproduce(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Train a run again, from its commit, its data and its settings, and compare every number.
+    """Train a run again and compare every number, bit by bit.
+
+    Its code comes from its commit and recorded difference, its data by their pins, its settings from its lock.
 
     The verdict is bitwise, within_tolerance or diverged (exit code 3). Nothing of the working folder is touched.
     """
