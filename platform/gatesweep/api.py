@@ -47,20 +47,35 @@ def open_store(*, must_answer: bool = True, where: Where | None = None) -> Store
     return store.open_store(here(), where.tracking if where else None, must_answer=must_answer)
 
 
-def run(config: Any, *, overrides: Sequence[str] = (), listener: Listener | None = None) -> RunResult:
+def run(
+    config: Any,
+    *,
+    overrides: Sequence[str] = (),
+    listener: Listener | None = None,
+    out: str | Path | None = None,
+) -> RunResult:
     """Train one model.
 
     Args:
         config: an experiment's file, or its sections as a mapping.
         overrides: `key=value` as `--set` takes them.
+        out: a folder that gets `metrics.json`, `curves.csv` and `run.json` besides (see `gatesweep.runs.results`).
 
     Raises:
         UserError: before anything was started.
     """
+    from gatesweep.runs.training import Listener
     from gatesweep.runs.training import run as train
 
     experiment = _experiment(config, overrides)
-    return train(experiment, open_store(), listener)
+    if out is None:
+        return train(experiment, open_store(), listener)
+    from gatesweep.runs.results import Results
+
+    store, results = open_store(), Results(Path(out))
+    result = train(experiment, store, results.heard_by(listener or Listener()))
+    results.write(result)
+    return result
 
 
 def _experiment(config: Any, overrides: Sequence[str]) -> ExperimentConfig:

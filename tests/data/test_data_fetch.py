@@ -185,6 +185,17 @@ def test_root_and_home_follow_the_environment_then_the_nearest_data_dvc(world: A
         find_root()
 
 
+def test_a_copy_that_dvc_makes_for_an_experiment_has_the_home_of_the_repository(
+        world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GATESWEEP_HOME")
+    copy = world.root / ".dvc" / "tmp" / "exps" / "standalone" / "tmpabc"
+    copy.mkdir(parents=True)
+    (copy / "data.dvc").write_text("outs: []\n")
+    monkeypatch.chdir(copy)
+    assert find_root() == copy
+    assert home() == world.root / ".gatesweep"
+
+
 def test_a_place_that_cannot_be_written_is_a_clear_error(cached_wheel: Any) -> None:
     (cached_wheel.root / "data").write_text("a file where the folder should be")
     with pytest.raises(DataError, match="cannot write"):

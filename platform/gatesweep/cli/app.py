@@ -63,6 +63,10 @@ def run(
         Path | None,
         typer.Option(metavar="CLUSTER", help="Train there instead of here, e.g. configs/clusters/ray.yaml"),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write metrics.json, curves.csv and run.json too, e.g. results/traffic"),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Train one model, score it, record it in MLflow.
@@ -71,13 +75,18 @@ def run(
     """
     with answering():
         if cluster is not None:
+            if out is not None:
+                from gatesweep.errors import UserError
+
+                raise UserError("is written by a training here, not by one on a cluster", place="--out",
+                                hint="gatesweep status SWEEP_ID shows its results")
             from gatesweep.cli.launching import submit_run
 
             submit_run(experiment, set_ or [], cluster, as_json=json)
             return
         from gatesweep.cli.training import train
 
-        train(experiment, set_ or [], as_json=json)
+        train(experiment, set_ or [], out, as_json=json)
 
 
 def sweep(

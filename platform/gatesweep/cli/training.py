@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gatesweep.train.callbacks import EpochReport
 
 
-def train(file: Path, overrides: list[str], *, as_json: bool) -> None:
+def train(file: Path, overrides: list[str], out: Path | None, *, as_json: bool) -> None:
     """Train, score, print."""
     from gatesweep.runs.experiment import load_experiment
 
@@ -26,7 +26,7 @@ def train(file: Path, overrides: list[str], *, as_json: bool) -> None:
     from gatesweep import api
 
     with _progress(config.trainer.monitor, config.trainer.max_epochs) as bar:
-        result = api.run(config, listener=bar.listener())
+        result = api.run(config, listener=bar.listener(), out=out)
     _print(result, as_json)
 
 
