@@ -215,4 +215,4 @@ for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate,
                 validate, schema, ui, doctor):  # fmt: skip
     app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")
-app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, quality.")
+app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, add, diff, quality.")
