@@ -15,7 +15,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest")
+_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest", "trace")
 __all__ = ["__version__", *_LAZY]
 
 

@@ -19,6 +19,8 @@ from gatesweep.track.records import BY_USER
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gatesweep.reproduce.trace_data import DataTrace
+    from gatesweep.reproduce.trace_run import RunTrace
     from gatesweep.runs.backtest import Backtest
     from gatesweep.runs.evaluation import Evaluation
     from gatesweep.runs.experiment import ExperimentConfig
@@ -205,6 +207,23 @@ def backtest(
     from gatesweep.runs.backtest import backtest as roll
 
     return roll(_experiment(config, overrides), open_store(), folds=folds, test=test, val=val, listener=listener)
+
+
+def trace(what: str | Path) -> RunTrace | DataTrace:
+    """A run, a model or a checkpoint back to its code and data; a file of data forward to its runs.
+
+        gatesweep.trace("copied/state.ckpt").code.commit
+        [user.run_id for user in gatesweep.trace("data/traffic/traffic.csv").runs]
+
+    Args:
+        what: a run id, a trial id, `best:<sweep_id>`, `models:/name/3`, or a path.
+
+    Raises:
+        NotFound: nothing here knows it; the message says what was looked at.
+    """
+    from gatesweep.reproduce.trace import trace as follow
+
+    return follow(str(what), open_store())
 
 
 def load(name: str) -> TaskModule:

@@ -152,6 +152,29 @@ def sample(
         write(run, prompt, tokens, temperature, top_p, seed, out, as_json=json)
 
 
+def trace(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|MODEL|FILE",
+            help="A run, models:/traffic/3, a checkpoint, or data, e.g. data/traffic or own.csv",
+            show_default=False,
+        ),
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Show where a run or a checkpoint comes from, or what data led to.
+
+    A run, a registered model or a checkpoint: back to sweep, commit and data, with the commands that bring them back.
+    A file or folder of data: the pinned sets that hold it, and every run that read them. Files are known by their
+    content, wherever they were copied.
+    """
+    from gatesweep.cli.tracing import show
+
+    with answering():
+        show(what, as_json=json)
+
+
 def report(sweep_id: SweepId, json: JsonOption = False) -> None:
     """Write a sweep's offline page again, from its log.
 
@@ -211,8 +234,8 @@ def schema(
 
 
 # as `gatesweep --help` lists them
-for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, backtest, sample, report, list_, clean,
-                validate, schema, ui, doctor):  # fmt: skip
+for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, backtest, sample, report, trace, list_,
+                clean, validate, schema, ui, doctor):  # fmt: skip
     app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")
 app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, add, diff, quality.")

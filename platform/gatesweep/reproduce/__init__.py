@@ -1,0 +1,1 @@
+"""The same numbers again, or why not."""
