@@ -69,6 +69,27 @@ def test_another_clone_has_it_after_a_pull(world: Any, table: Path, shelf: Path)
     assert user_file("data/my-load/load.csv").path.read_text() == TABLE
 
 
+def test_what_the_remote_has_lost_is_named_with_the_remote(world: Any, tmp_path: Path, shelf: Path, capsys: Any,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / "two" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "two" / name).write_text(TABLE + name[:1] + ",1\n")
+    done = add(tmp_path / "two", "two", world.root)
+    for gone in ("data", ".dvc/cache"):
+        shutil.rmtree(world.root / gone)
+    lost = pins.md5_of(tmp_path / "two" / "b.csv")
+    (shelf / "files" / "md5" / lost[:2] / lost[2:]).unlink()
+    code, _, err = call(capsys, monkeypatch, "data", "pull", "two")
+    assert code == 2
+    assert f"{done.md5} is not to be had: b.csv is not in DVC's cache and the DVC remote 'shelf', {shelf}" in err
+    shutil.rmtree(shelf / "files")
+    shutil.rmtree(world.root / ".dvc" / "cache")
+    code, _, err = call(capsys, monkeypatch, "data", "pull", "two")
+    assert code == 2
+    assert f"its listing {done.md5} is not in DVC's cache" in err
+    assert not (world.root / "data" / "two").exists()
+
+
 def test_a_folder_is_pinned_with_all_its_files(world: Any, tmp_path: Path) -> None:
     for name in ("texts/train.txt", "texts/deep/.hidden"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

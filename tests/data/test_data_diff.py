@@ -116,6 +116,18 @@ def test_listings_and_sizes_come_from_the_remote_where_the_cache_has_none(two: A
     assert not (two.root / "data").exists()
 
 
+@pytest.mark.services
+def test_a_remote_on_s3_gives_listings_and_sizes_too(two: Any, s3: str) -> None:
+    whole = diff(two.root, "old", "new").as_dict()
+    two.dvc("remote", "add", "-q", "--local", "-d", "shelf", s3)
+    for name in ("old", "new"):
+        two.run("git", "checkout", "-q", name)
+        two.dvc("checkout", "-q", "--force", "data/mine")
+        two.dvc("push", "-q", "data/mine")
+    shutil.rmtree(two.root / ".dvc" / "cache")
+    assert diff(two.root, "old", "new").as_dict() == whole
+
+
 def test_a_listing_that_is_nowhere_is_said_with_its_pin_and_the_remote(two: Any, tmp_path: Path, capsys: Any,
                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
     two.dvc("remote", "add", "-q", "--local", "-d", "shelf", str(tmp_path / "shelf"))

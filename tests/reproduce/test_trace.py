@@ -139,7 +139,29 @@ def test_a_run_leads_to_its_sweep_its_commit_and_its_data(world: World) -> None:
 
 def test_a_run_on_an_older_pin_says_that_another_version_is_pinned_now(world: World) -> None:
     (used,) = world.trace(world.runs["old"]).data
-    assert (used.md5, used.pinned, used.state) == (world.pin_at(world.old), False, "other")
+    assert (used.md5, used.set, used.state) == (world.pin_at(world.old), "mine", "other")
+
+
+def test_a_sweep_leads_to_its_own_run_and_is_reproduced_as_a_whole(world: World) -> None:
+    found = world.trace("mine-20260101-abcdef")
+    assert (found.kind, found.run_id, found.trial_id) == ("sweep", world.runs["sweep"], None)
+    assert found.commands[-1] == "gatesweep reproduce mine-20260101-abcdef"
+
+
+@pytest.mark.parametrize(("file", "text", "state"), [("b.csv", NEW["b.csv"], "pinned"), ("b.csv", "other", "other"),
+                                                     ("gone.csv", "gone", "absent")])
+def test_a_file_within_a_set_that_was_read_by_its_path_is_pulled_with_the_set(world: World, tmp_path: Path, file: str,
+                                                                              text: str, state: str) -> None:
+    (tmp_path / file).write_text(text)
+    data = [Dataset(file, world.root / "data" / "mine" / file, pins.md5_of(tmp_path / file), 0, (file,), own=True)]
+    lock = collect({"task": "toy", "seed": 1}, data, root=world.root)
+    run_id = start_run(world.store, name="by-path", config=lock.config, lock=lock, datasets=data)
+    found = world.trace(run_id)
+    assert [(each.set, each.path, each.state) for each in found.data] == [("mine", f"data/mine/{file}", state)]
+    assert "gatesweep data pull mine" in found.commands
+    if state == "pinned":
+        assert run_id in {each.run_id for each in world.trace("data/mine/b.csv").runs}
+    world.store.delete_run(run_id)
 
 
 def test_its_commands_bring_back_the_very_bytes(world: World, tmp_path: Path) -> None:

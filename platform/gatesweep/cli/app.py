@@ -157,7 +157,7 @@ def trace(
         str,
         typer.Argument(
             metavar="RUN|MODEL|FILE",
-            help="A run, models:/traffic/3, a checkpoint, or data, e.g. data/traffic or own.csv",
+            help="A run, a sweep, models:/traffic/3, a checkpoint, or data, e.g. data/traffic or own.csv",
             show_default=False,
         ),
     ],

@@ -47,10 +47,13 @@ def _tree(text: str) -> Tree:
 
 
 def _tree_of_run(found: RunTrace) -> Tree:
-    tree = _tree(found.given if found.kind != "run" else f"run {found.run_id}")
-    run = tree if found.kind == "run" else tree.add(_tree(f"run {found.run_id}"))
+    itself = f"{found.kind} {found.sweep_id if found.kind == 'sweep' else found.run_id}"
+    tree = _tree(itself if found.kind in ("run", "sweep") else found.given)
+    run = tree if found.kind in ("run", "sweep") else tree.add(_tree(f"run {found.run_id}"))
     run.add(_tree(f"{found.name}, {found.outcome or found.status.lower()}, in {found.store}"))
-    if found.sweep_id:
+    if found.kind == "sweep":
+        run.add(_tree(f"its run is {found.run_id}"))
+    elif found.sweep_id:
         trial = f"trial {found.trial_id} of " if found.trial_id else ""
         parent = f", whose run is {found.parent_run_id}" if found.parent_run_id else ""
         run.add(_tree(f"{trial}sweep {found.sweep_id}{parent}"))

@@ -26,13 +26,17 @@ class Objects:
         self._silent = repo is None or not repo.config["core"].get("remote")
 
     @property
+    def remote(self) -> str | None:
+        """The default remote's name and address."""
+        name = None if self._repo is None else self._repo.config["core"].get("remote")
+        return f"the DVC remote {name!r}, {store.shown(self._repo, name)}" if name else None
+
+    @property
     def places(self) -> str:
         """Where is looked, for messages."""
         if self._repo is None:
             return "the catalogue (there is no DVC repository here)"
-        name = self._repo.config["core"].get("remote")
-        remote = f"the DVC remote {name!r}, {store.shown(self._repo, name)}" if name else "(no DVC remote is set)"
-        return f"DVC's cache and {remote}" if name else f"DVC's cache {remote}"
+        return f"DVC's cache and {self.remote}" if self.remote else "DVC's cache (no DVC remote is set)"
 
     def listing(self, pin: Pin) -> dict[str, str] | None:
         """Relative path -> md5 of the pin's files; None where nobody has this version's listing."""
@@ -52,16 +56,29 @@ class Objects:
             return None
 
     def sizes(self, md5s: Iterable[str]) -> dict[str, int]:
-        """Bytes of the objects that are to be had; one question to the remote for all that the cache lacks."""
-        known = {member.md5: member.size_bytes for name in catalogue.names()
-                 for member in catalogue.entry(name).files.values()}
-        found = {md5: size for md5 in md5s if (size := known.get(md5) or self._cached_size(md5)) is not None}
-        missing = sorted(set(md5s) - set(found))
-        remote = self._opened() if missing else None
+        """Bytes of the files of these md5s, as far as anybody here knows them."""
+        wanted = set(md5s)
+        declared = {member.md5: member.size_bytes for name in catalogue.names()
+                    for member in catalogue.entry(name).files.values() if member.md5 in wanted}
+        return {**self._stored(wanted - declared.keys()), **declared}
+
+    def missing(self, pin: Pin) -> list[str]:
+        """What of the pin neither the cache nor the remote holds: its files, or the listing that would name them."""
+        listing = self.listing(pin)
+        if listing is None:
+            return [f"its listing {pin.md5}"]
+        stored = self._stored(set(listing.values()))
+        return [path for path, md5 in sorted(listing.items()) if md5 not in stored]
+
+    def _stored(self, md5s: set[str]) -> dict[str, int]:
+        """Sizes of the objects that are stored; one question to the remote for all that the cache lacks."""
+        found = {md5: size for md5 in md5s if (size := self._cached_size(md5)) is not None}
+        absent = sorted(md5s - found.keys())
+        remote = self._opened() if absent else None
         if remote is not None:
             try:
-                told = remote.fs.info([remote.oid_to_path(md5) for md5 in missing], return_exceptions=True)
-                found |= {md5: int(each["size"]) for md5, each in zip(missing, told, strict=True)
+                told = remote.fs.info([remote.oid_to_path(md5) for md5 in absent], return_exceptions=True)
+                found |= {md5: int(each["size"]) for md5, each in zip(absent, told, strict=True)
                           if isinstance(each, dict) and each.get("size") is not None}
             except Exception as error:  # every storage plugin raises errors of its own
                 self._gave_up(error)

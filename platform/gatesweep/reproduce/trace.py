@@ -9,6 +9,7 @@ their md5.
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,17 +20,20 @@ from gatesweep.reproduce.trace_checkpoint import run_of_checkpoint, state_in
 from gatesweep.reproduce.trace_data import DataTrace, lies_in_a_set, trace_data
 from gatesweep.reproduce.trace_run import RunTrace, trace_run
 from gatesweep.runs import lookup
+from gatesweep.track.addresses import PARENT
 from gatesweep.track.registered import MODELS, run_of_model
 
 if TYPE_CHECKING:
     from gatesweep.track.store import Store
+
+_SWEEP = re.compile(r"[a-z0-9][a-z0-9-]*$")
 
 
 def trace(what: str, store: Store, *, root: Path | None = None) -> RunTrace | DataTrace:
     """The trace of a run, a registered model, a checkpoint or a file of data.
 
     Args:
-        what: a run id, a trial id, `best:<sweep_id>`, `models:/name/3`, or a path.
+        what: a run id, a trial id, `best:<sweep_id>`, a sweep's id, `models:/name/3`, or a path.
         root: the folder of `data.dvc`; by default looked for upward from here.
 
     Raises:
@@ -44,6 +48,9 @@ def trace(what: str, store: Store, *, root: Path | None = None) -> RunTrace | Da
         if state is None:
             return trace_data(what, store, root)
         return trace_run(run_of_checkpoint(state, store), store, given=what, kind="checkpoint", root=root)
+    sweep = next((run for run in store.runs_of(what) if PARENT not in run.tags), None) if _SWEEP.match(what) else None
+    if sweep is not None:
+        return trace_run(sweep, store, given=what, kind="sweep", root=root)
     try:
         return trace_run(lookup.find(what, store), store, given=what, kind="run", root=root)
     except NotFound as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gatesweep.data.own import user_data
-from gatesweep.data.pins import read_pins
+from gatesweep.data.pins import manifest, read_pins
 from gatesweep.data.revisions import git
 from gatesweep.errors import DataError, NotFound
 from gatesweep.track import addresses as names
@@ -23,7 +23,7 @@ from gatesweep.track.vendor import public
 if TYPE_CHECKING:
     from gatesweep.track.store import Store, StoredRun
 
-Kind = Literal["run", "model", "checkpoint"]
+Kind = Literal["run", "sweep", "model", "checkpoint"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,11 @@ class DataUsed:
     name: str
     md5: str
     path: str
-    pinned: bool
-    """Whether `data.dvc` of the working tree pins this very version."""
+    set: str | None
+    """The set of `data.dvc` that it is, or belongs to; None of a file elsewhere."""
     state: Literal["pinned", "same", "other", "absent"]
-    """pinned: `data pull` brings it; else of the file at `path`: as then, altered, or not there."""
+    """pinned: the working tree's `data.dvc` has this very version; else of what lies at `path`: as then, altered, or
+    not there."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,28 @@ def _code(run: StoredRun, lock: dict[str, Any], store: Store, here: Path) -> Cod
 
 def _used(told: dict[str, Any], root: Path | None) -> DataUsed:
     name, md5, path = str(told["name"]), str(told["md5"]), str(told.get("path", ""))
-    pins = read_pins(root) if root else {}
-    if name in pins and pins[name].md5 == md5:
-        return DataUsed(name, md5, path, True, "pinned")
+    set_ = _set_of(path, md5)
+    if root is not None and set_ is not None and _is_pinned(set_, path, md5, root):
+        return DataUsed(name, md5, path, set_, "pinned")
     try:
         found = user_data((root or Path.cwd()) / path).md5
     except DataError:
-        return DataUsed(name, md5, path, False, "absent")
-    return DataUsed(name, md5, path, False, "same" if found == md5 else "other")
+        return DataUsed(name, md5, path, set_, "absent")
+    return DataUsed(name, md5, path, set_, "same" if found == md5 else "other")
+
+
+def _set_of(path: str, md5: str) -> str | None:
+    """`traffic` of `data/traffic` and of `data/traffic/a.csv`."""
+    parts = Path(path).parts
+    return parts[1] if parts[:1] == ("data",) and (len(parts) > 2 or md5.endswith(".dir")) else None
+
+
+def _is_pinned(name: str, path: str, md5: str, root: Path) -> bool:
+    pin = read_pins(root).get(name)
+    if pin is None or pin.md5 == md5:
+        return pin is not None
+    inside = "/".join(Path(path).parts[2:])
+    return (manifest(pin, root) or {}).get(inside) == md5
 
 
 def _commands(run: StoredRun, code: Code, data: tuple[DataUsed, ...]) -> tuple[str, ...]:
@@ -140,7 +155,8 @@ def _commands(run: StoredRun, code: Code, data: tuple[DataUsed, ...]) -> tuple[s
         told.append(f"git checkout {code.commit}")
         if code.patch:
             told.append(f"git apply {shlex.quote(code.patch)}")
-    sets = [each.name for each in data if each.path.startswith("data/") and each.md5.endswith(".dir")]
+    sets = dict.fromkeys(each.set for each in data if each.set)
     if sets:
         told.append(f"gatesweep data pull {' '.join(map(shlex.quote, sets))}")
-    return (*told, f"gatesweep reproduce {run.run_id}")
+    is_sweep = run.tags.get(names.KIND) == "sweep"
+    return (*told, f"gatesweep reproduce {run.tags[names.SWEEP_ID] if is_sweep else run.run_id}")
