@@ -342,7 +342,7 @@ def test_json_is_one_object_equal_to_the_python_interface(world: World, capsys: 
 @pytest.mark.parametrize(("what", "said"), [
     ("0" * 32, f"no run '{'0' * 32}'"), ("mine-20260101-abcdef/t0009", "no trial 'mine-20260101-abcdef/t0009'"),
     ("best:none-20260101-abcdef", "no sweep 'none-20260101-abcdef'"), ("no/such.csv", "no such file, and no run"),
-    ("models:/none/3", "no model 'models:/none/3'"), ("exp.yaml", "is in no set of data.dvc"),
+    ("models:/none/3", "no model 'models:/none/3'"), ("exp.yaml", "is in no set of data.dvc"), ("", "no run ''"),
 ])
 def test_what_is_unknown_is_one_message_with_what_was_looked_at(world: World, capsys: Any, what: str, said: str,
                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,6 +362,8 @@ def test_a_checkpoint_is_known_by_its_content_and_not_by_its_name(world: World, 
     (tmp_path / "state.ckpt").write_text("text")
     np.savez(tmp_path / "arrays.npz", a=np.zeros(3))
     shutil.copy(checkpoint_of(world) / "state.ckpt", tmp_path / "weights.npz")
-    assert [is_checkpoint(tmp_path / name) for name in ("weights.npz", "state.ckpt", "arrays.npz")] == [
-        True, False, False]
+    whole = (tmp_path / "weights.npz").read_bytes()
+    (tmp_path / "damaged").write_bytes(whole[:100] + whole[-100:])
+    assert [is_checkpoint(tmp_path / name) for name in ("weights.npz", "state.ckpt", "arrays.npz", "damaged")] == [
+        True, False, False, False]
     assert [is_checkpoint(folder) for folder in (checkpoint_of(world), world.root)] == [True, False]

@@ -43,7 +43,7 @@ def trace(what: str, store: Store, *, root: Path | None = None) -> RunTrace | Da
     if what.startswith(MODELS):
         return trace_run(run_of_model(store, what), store, given=what, kind="model", root=root)
     path = Path(what).expanduser()
-    if path.exists() or lies_in_a_set(path, root):
+    if what and (path.exists() or lies_in_a_set(path, root)):
         state = state_in(path) if is_checkpoint(path) else None
         if state is None:
             return trace_data(what, store, root)
@@ -65,7 +65,8 @@ def is_checkpoint(path: Path) -> bool:
     """Whether it is a state that torch wrote, or a folder that holds one; by its content, whatever it is called."""
     if path.is_dir():
         return state_in(path) is not None
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):  # of another kind, damaged, or not readable, which reading it will say
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/data.pkl") for name in archive.namelist())
