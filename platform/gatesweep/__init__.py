@@ -19,7 +19,8 @@ _ROOMS = ("sweep", "reproduce")
 """Rooms that can be called: each would cover a function of its name."""
 
 _ELSEWHERE = {"compare": "gatesweep.reproduce.interface", "seeds": "gatesweep.reproduce.interface"}
-_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest", "reproduce", *_ELSEWHERE)
+_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest", "reproduce", "trace",
+         *_ELSEWHERE)  # fmt: skip
 __all__ = ["__version__", *_LAZY]
 
 

@@ -19,6 +19,8 @@ from gatesweep.track.records import BY_USER
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gatesweep.reproduce.trace_data import DataTrace
+    from gatesweep.reproduce.trace_run import RunTrace
     from gatesweep.runs.backtest import Backtest
     from gatesweep.runs.evaluation import Evaluation
     from gatesweep.runs.experiment import ExperimentConfig
@@ -47,20 +49,35 @@ def open_store(*, must_answer: bool = True, where: Where | None = None) -> Store
     return store.open_store(here(), where.tracking if where else None, must_answer=must_answer)
 
 
-def run(config: Any, *, overrides: Sequence[str] = (), listener: Listener | None = None) -> RunResult:
+def run(
+    config: Any,
+    *,
+    overrides: Sequence[str] = (),
+    listener: Listener | None = None,
+    out: str | Path | None = None,
+) -> RunResult:
     """Train one model.
 
     Args:
         config: an experiment's file, or its sections as a mapping.
         overrides: `key=value` as `--set` takes them.
+        out: a folder that gets `metrics.json`, `curves.csv` and `run.json` besides (see `gatesweep.runs.results`).
 
     Raises:
         UserError: before anything was started.
     """
+    from gatesweep.runs.training import Listener
     from gatesweep.runs.training import run as train
 
     experiment = _experiment(config, overrides)
-    return train(experiment, open_store(), listener)
+    if out is None:
+        return train(experiment, open_store(), listener)
+    from gatesweep.runs.results import Results
+
+    store, results = open_store(), Results(Path(out))
+    result = train(experiment, store, results.heard_by(listener or Listener()))
+    results.write(result)
+    return result
 
 
 def _experiment(config: Any, overrides: Sequence[str]) -> ExperimentConfig:
@@ -190,6 +207,23 @@ def backtest(
     from gatesweep.runs.backtest import backtest as roll
 
     return roll(_experiment(config, overrides), open_store(), folds=folds, test=test, val=val, listener=listener)
+
+
+def trace(what: str | Path) -> RunTrace | DataTrace:
+    """A run, a model or a checkpoint back to its code and data; a file of data forward to its runs.
+
+        gatesweep.trace("copied/state.ckpt").code.commit
+        [user.run_id for user in gatesweep.trace("data/traffic/traffic.csv").runs]
+
+    Args:
+        what: a run id, a trial id, `best:<sweep_id>`, `models:/name/3`, or a path.
+
+    Raises:
+        NotFound: nothing here knows it; the message says what was looked at.
+    """
+    from gatesweep.reproduce.trace import trace as follow
+
+    return follow(str(what), open_store())
 
 
 def load(name: str) -> TaskModule:

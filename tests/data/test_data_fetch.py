@@ -114,7 +114,7 @@ def test_a_source_that_gives_other_bytes_than_the_pin_is_refused(cached_wheel: A
     pin_file = cached_wheel.root / "data.dvc"
     pin = pins.read_pins(cached_wheel.root)["hours"].md5
     pin_file.write_text(pin_file.read_text().replace(pin, "0" * 32 + ".dir"))
-    with pytest.raises(DataError, match="the pin is 0000"):
+    with pytest.raises(DataError, match=r"0000\.dir is not to be had.*the source gives another version, md5 57c7"):
         ensure("hours")
     assert not (cached_wheel.root / "data" / "hours").exists()
 
@@ -183,6 +183,17 @@ def test_root_and_home_follow_the_environment_then_the_nearest_data_dvc(world: A
     monkeypatch.setenv("GATESWEEP_ROOT", str(tmp_path))
     with pytest.raises(ConfigError, match=r"no data\.dvc"):
         find_root()
+
+
+def test_a_copy_that_dvc_makes_for_an_experiment_has_the_home_of_the_repository(
+        world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GATESWEEP_HOME")
+    copy = world.root / ".dvc" / "tmp" / "exps" / "standalone" / "tmpabc"
+    copy.mkdir(parents=True)
+    (copy / "data.dvc").write_text("outs: []\n")
+    monkeypatch.chdir(copy)
+    assert find_root() == copy
+    assert home() == world.root / ".gatesweep"
 
 
 def test_a_place_that_cannot_be_written_is_a_clear_error(cached_wheel: Any) -> None:

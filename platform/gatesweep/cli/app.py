@@ -23,6 +23,7 @@ from gatesweep.cli.cluster_commands import (
     submit,
 )
 from gatesweep.cli.doctor import doctor
+from gatesweep.cli.result_commands import RunName, compare, reproduce, seeds, trace
 from gatesweep.cli.ui import ui
 
 app = typer.Typer(
@@ -39,9 +40,6 @@ Experiment = Annotated[
     typer.Argument(
         metavar="EXPERIMENT", help="An experiment file, e.g. configs/experiments/traffic.yaml", show_default=False
     ),
-]
-RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run id, a trial id (traffic-20261123-ab12cd/t0007), or best:<sweep id>")
 ]
 
 
@@ -67,6 +65,10 @@ def run(
         int | None,
         typer.Option(min=1, help="Stop after so many epochs of the schedule: a quick check, with the same numbers."),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write metrics.json, curves.csv and run.json too, e.g. results/traffic"),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Train one model, score it, record it in MLflow.
@@ -75,13 +77,18 @@ def run(
     """
     with answering():
         if cluster is not None:
+            if out is not None:
+                from gatesweep.errors import UserError
+
+                raise UserError("is written by a training here, not by one on a cluster", place="--out",
+                                hint="gatesweep status SWEEP_ID shows its results")
             from gatesweep.cli.launching import submit_run
 
             submit_run(experiment, set_ or [], cluster, as_json=json)
             return
         from gatesweep.cli.training import train
 
-        train(experiment, set_ or [], epochs, as_json=json)
+        train(experiment, set_ or [], epochs, out, as_json=json)
 
 
 def sweep(
@@ -111,36 +118,6 @@ def evaluate(
 
     with answering():
         score(run, split, data, predictions, as_json=json)
-
-
-def reproduce(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, a trial, best:<sweep id>, or a whole sweep's id.")],
-    epochs: Annotated[int | None, typer.Option(min=1, help="Compare the first epochs alone: a quick check.")] = None,
-    here: Annotated[
-        bool, typer.Option("--here", help="With the code of this folder as it is, in the place of the recorded one.")
-    ] = False,
-    tolerance: Annotated[
-        float | None, typer.Option(min=0, help="Relative difference up to which numbers are within_tolerance.")
-    ] = None,
-    env: Annotated[
-        Literal["here", "strict"],
-        typer.Option(help="strict: in an environment with the packages that the run had, built first from its lock."),
-    ] = "here",
-    python: Annotated[
-        Path | None, typer.Option(help="Another interpreter, with packages of its own, e.g. other/bin/python.")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Train a run again and compare every number, bit by bit.
-
-    Its code comes from its commit and recorded difference, its data by their pins, its settings from its lock.
-
-    The verdict is bitwise, within_tolerance or diverged (exit code 3). Nothing of the working folder is touched.
-    """
-    from gatesweep.cli.reproducing import again
-
-    with answering():
-        again(run, epochs, tolerance, python, here=here, strict=env == "strict", as_json=json)
 
 
 def backtest(
@@ -175,47 +152,6 @@ def sample(
 
     with answering():
         write(run, prompt, tokens, temperature, top_p, seed, out, as_json=json)
-
-
-def compare(
-    runs: Annotated[
-        list[str],
-        typer.Argument(metavar="RUN", show_default=False,
-                       help="Two or more: run ids, trial ids, best:<sweep id>; seeds:RUN: all of RUN's seed group"),
-    ],
-    metric: Annotated[
-        str | None,
-        typer.Option(help="What to compare them by, e.g. val/mae; by default what the first run watched, on test.",
-                     show_default=False),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Where tables and curves go; by default below .gatesweep/comparisons",
-                     show_default=False),
-    ] = None,
-    json: JsonOption = False,
-) -> None:  # fmt: skip
-    """Compare runs: settings, data, curves, a test over seeds."""
-    from gatesweep.cli.comparing import compare_runs
-
-    with answering():
-        compare_runs(runs, metric, out, as_json=json)
-
-
-def seeds(
-    run: RunName,
-    n: Annotated[int, typer.Option("--n", help="How many seeds: the run's own, and those after it.")] = 5,
-    set_: SetOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Train a run's configuration with several seeds.
-
-    Seeds that are there already are not trained again, and an interrupted one is gone on with.
-    """
-    from gatesweep.cli.comparing import train_seeds
-
-    with answering():
-        train_seeds(run, n, set_ or [], as_json=json)
 
 
 def report(sweep_id: SweepId, json: JsonOption = False) -> None:
@@ -277,8 +213,8 @@ def schema(
 
 
 # as `gatesweep --help` lists them
-for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, reproduce, compare, seeds, backtest,
-                sample, report, list_, clean, validate, schema, ui, doctor):  # fmt: skip
+for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, reproduce, compare, seeds, trace,
+                backtest, sample, report, list_, clean, validate, schema, ui, doctor):  # fmt: skip
     app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")
-app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, quality.")
+app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, add, diff, quality.")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Data sets: list, fetch, verify, judge.")
+if TYPE_CHECKING:
+    from gatesweep.data.diff import FileChange, SetChange
+
+app = typer.Typer(no_args_is_help=True, help="Data sets: list, fetch, verify, add, compare, judge.")
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="e.g. traffic; none means all",
                                                    show_default=False)]
@@ -78,6 +81,74 @@ def verify(names: Names = None, as_json: Json = False) -> None:
         _print_json({"sets": [{"name": each.name, "state": each.state, "md5": each.pinned} for each in found]})
         return
     _table(["set", "state", "pin"], [(each.name, each.state, each.pinned or "none") for each in found])
+
+
+@app.command()
+def add(path: Annotated[str, typer.Argument(metavar="PATH", help="A file or a folder of your own, e.g. load.csv")],
+        name: Annotated[str, typer.Option(help="The set's name, e.g. my-load: it lies in data/my-load then.")],
+        replace: Annotated[bool, typer.Option("--replace", help="Pin another version of the set.")] = False,
+        push: Annotated[bool, typer.Option(help="Send it to the default DVC remote, where one is set.")] = True,
+        as_json: Json = False) -> None:
+    """Check, pin and push data of your own.
+
+    They are copied to data/NAME and entered into DVC's cache, and data.dvc gets one entry more. All of it or nothing.
+    """
+    from gatesweep.config.places import find_root
+    from gatesweep.data.adding import add as enter
+
+    done = enter(path, name, find_root(), replace=replace, push=push, say=_say)
+    if as_json:
+        _print_json(done.as_dict())
+        return
+    typer.echo(f"{done.name}: {len(done.files)} file(s), {done.size_bytes:,} bytes, md5 {done.md5}"
+               + (f" (was {done.was})" if done.was not in (None, done.md5) else ""))
+    typer.echo(f"pushed to the DVC remote {done.remote!r}" if done.remote else
+               "on this machine alone: dvc remote add -d NAME URL, then dvc push")
+    one = f"data/{done.name}/{done.files[0]}" if len(done.files) == 1 else f"data/{done.name}"
+    typer.echo(f"train on it with data.path: {one}; judge it with: gatesweep data quality {one}\n"
+               "others get it after: git add data.dvc && git commit && git push")
+
+
+@app.command("diff", epilog="OLD and NEW are revisions of git: HEAD~1, a tag, a branch. Without NEW: the working "
+                            "tree's data.dvc. Without OLD: HEAD.")
+def diff_(words: Annotated[list[str] | None, typer.Argument(metavar="[OLD [NEW]] [SET]...", show_default=False,
+                                                            help="e.g. HEAD~1 HEAD traffic")] = None,
+          as_json: Json = False) -> None:
+    """Show what the pins of two revisions differ in.
+
+    Sets and files that came, went or changed, with their sizes and md5. Nothing is checked out.
+    """
+    from gatesweep.config.places import find_root
+    from gatesweep.data.diff import diff, split_words
+
+    root = find_root()
+    old, new, sets = split_words(words or [], root)
+    found = diff(root, old, new, sets, say=_say)
+    if as_json:
+        _print_json(found.as_dict())
+        return
+    typer.echo(f"from {found.old} to {found.new}:" + ("" if found.changes else " no set differs"))
+    for each in found.changes:
+        _show_change(each)
+
+
+def _show_change(change: SetChange) -> None:
+    typer.echo(f"{_sign(change)} {change.name}  {_versions(change)}")
+    for file in change.files:
+        typer.echo(f"    {_sign(file)} {file.path}  {_versions(file)}")
+    if change.why:
+        typer.echo(f"    its files cannot be compared: {change.why}")
+
+
+def _sign(change: SetChange | FileChange) -> str:
+    return "added  " if change.old is None else "removed" if change.new is None else "changed"
+
+
+def _versions(change: SetChange | FileChange) -> str:
+    """`3,237,208 bytes, md5 74702b… -> 3,237,209 bytes, md5 …`."""
+    told = [f"{'size unknown' if each.size_bytes is None else f'{each.size_bytes:,} bytes'}, md5 {each.md5}"
+            for each in (change.old, change.new) if each]
+    return " -> ".join(told)
 
 
 @app.command()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gatesweep.train.callbacks import EpochReport
 
 
-def train(file: Path, overrides: list[str], epochs: int | None, *, as_json: bool) -> None:
+def train(file: Path, overrides: list[str], epochs: int | None, out: Path | None, *, as_json: bool) -> None:
     """Train, score, print."""
     from gatesweep.runs.experiment import load_experiment
 
@@ -31,7 +31,7 @@ def train(file: Path, overrides: list[str], epochs: int | None, *, as_json: bool
             from gatesweep.train.callbacks import StopAfter
 
             listener.callbacks += (StopAfter(epochs),)
-        result = api.run(config, listener=listener)
+        result = api.run(config, listener=listener, out=out)
     _print(result, as_json)
 
 

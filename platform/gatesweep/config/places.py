@@ -3,6 +3,9 @@
     root = GATESWEEP_ROOT, else the nearest folder upward from here that holds `data.dvc`, else none
     home = GATESWEEP_HOME, else `.gatesweep/` in the root,                              else `./.gatesweep`
 
+`dvc exp run --temp` and `--queue` work in a copy of the repository that is deleted afterwards: there the home is the
+repository's own.
+
 Both are only named here: nothing is created before somebody writes.
 """
 
@@ -14,6 +17,7 @@ from pathlib import Path
 from ..errors import ConfigError, UserError
 
 PIN_FILE = "data.dvc"
+_DVC_COPIES = (".dvc", "tmp", "exps")
 
 
 def find_root(start: Path | None = None) -> Path | None:
@@ -41,7 +45,12 @@ def home(root: Path | None = None) -> Path:
     named = os.environ.get("GATESWEEP_HOME")
     if named:
         return Path(named).expanduser().resolve()
-    return (root or find_root() or Path.cwd()).resolve() / ".gatesweep"
+    return _lasting((root or find_root() or Path.cwd()).resolve()) / ".gatesweep"
+
+
+def _lasting(root: Path) -> Path:
+    """The repository, where `root` is a copy that DVC made of it below `.dvc/tmp/exps`."""
+    return next((above.parents[2] for above in root.parents if above.parts[-3:] == _DVC_COPIES), root)
 
 
 def check_target(file: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..config.places import find_root, home
 from ..errors import DataError
-from . import archives, catalogue, pins, sources, store
+from . import archives, catalogue, objects, pins, sources, store
 from .dataset import Dataset, fetcher, use
 from .own import user_data, user_file, user_folder
 from .pins import Pin
@@ -24,6 +24,7 @@ from .scratch import Say, one_at_a_time, scratch, swap_in
 __all__ = ["Dataset", "ensure", "pull", "use", "user_data", "user_file", "user_folder"]
 
 _log = logging.getLogger(__name__)
+_SHOWN = 10
 
 
 def ensure(name: str, *, root: Path | None = None, say: Say = _log.info) -> Dataset:
@@ -100,12 +101,21 @@ def _fetch(pin: Pin, root: Path | None, say: Say) -> str:
 
 def _rebuild(pin: Pin, root: Path | None, folder: Path, say: Say) -> None:
     if pin.name not in catalogue.names():
-        raise DataError("neither DVC's cache nor a remote holds it, and the catalogue has no source for it",
-                        place=f"data set {pin.name!r}", hint="dvc remote add -d NAME URL, then pull again")
+        raise _nowhere(pin, root, "the catalogue has no source for it")
     entry = catalogue.entry(pin.name)
     archive = sources.fetch_archive(catalogue.load().sources[entry.source], home(root) / "cache" / "sources", say)
     archives.extract(entry, archive, folder)
     got = pins.digest_of(pins.md5s_in(folder))
     if got != pin.md5:
-        raise DataError(f"the source gives md5 {got}, the pin is {pin.md5}", place=f"data set {pin.name!r}",
-                        hint="data.dvc pins another version: it is to be had from the DVC remote alone")
+        raise _nowhere(pin, root, f"the source gives another version, md5 {got}")
+
+
+def _nowhere(pin: Pin, root: Path | None, why: str) -> DataError:
+    """The error for a pin that cannot be had: which of its files, and from where not."""
+    with objects.opened(root, _log.info) as known:
+        missing, places, remote = known.missing(pin), known.places, known.remote
+    lacks = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
+    return DataError(f"{pin.md5} is not to be had: {lacks or 'it'} is not in {places}, and {why}",
+                     place=f"data set {pin.name!r}",
+                     hint="dvc push, on a machine that has it" if remote else
+                          "dvc remote add -d NAME URL, then pull again")

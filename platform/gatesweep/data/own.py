@@ -12,6 +12,7 @@ import os
 import stat
 from pathlib import Path
 
+from ..config.places import find_root
 from ..errors import DataError
 from . import hashing, pins
 from .dataset import Dataset, fetcher
@@ -85,8 +86,17 @@ def _brought(path: str | Path, what: str) -> Dataset:
     other = fetcher()
     found = other.own_file(path) if other is not None else None
     if found is None:
-        raise DataError(f"no such {what}", place=str(path), hint=f"paths count from {Path.cwd()}")
+        name = _set_of(path)
+        raise DataError(f"no such {what}", place=str(path),
+                        hint=f"gatesweep data pull {name} brings it" if name else f"paths count from {Path.cwd()}")
     return found
+
+
+def _set_of(path: str | Path) -> str | None:
+    """The set of `data.dvc` that a path belongs to."""
+    place, root = Path(path).expanduser().absolute(), find_root()
+    found = pins.read_pins(root).values() if root else ()
+    return next((pin.name for pin in found if place.is_relative_to(pin.path)), None)
 
 
 def _unreadable(error: OSError, place: Path) -> DataError:

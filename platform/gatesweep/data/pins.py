@@ -60,12 +60,24 @@ def read_pins(root: Path) -> dict[str, Pin]:
     """
     place = root / PIN_FILE
     try:
-        document = yaml.safe_load(place.read_text(encoding="utf-8"))
+        return pins_in(place.read_text(encoding="utf-8"), root, str(place))
+    except OSError as error:
+        raise _unreadable(error, str(place)) from error
+
+
+def pins_in(text: str, root: Path, place: str) -> dict[str, Pin]:
+    """The pins that a `data.dvc` of this text holds, below `root`; `place` names it in errors."""
+    try:
+        document = yaml.safe_load(text)
         outs: list[dict[str, Any]] = document["outs"]
         return {pin.name: pin for pin in (_pin(root, document, out) for out in outs)}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"cannot be read as a DVC file: {error!r}", place=str(place),
-                        hint=f"restore it: git checkout {PIN_FILE}") from error
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(error, place) from error
+
+
+def _unreadable(error: Exception, place: str) -> DataError:
+    return DataError(f"cannot be read as a DVC file: {error!r}", place=place,
+                     hint=f"restore it: git checkout {PIN_FILE}")
 
 
 def _pin(root: Path, document: dict[str, Any], out: dict[str, Any]) -> Pin:

@@ -3,8 +3,11 @@
     lay_out(root, pin, folder)   the set's files out of the cache, or out of the remote through the cache
     remote_address(root)         the default remote, as an address that holds on any machine
     enter(root, pin)             rebuilt bytes into the cache, so that `dvc status data.dvc` is clean
+    write_pin(root, pin)         one entry of `data.dvc`, new or changed
+    push(root, pin)              the set to the default remote
 
-`data.dvc` is read here, never written: the pins of the sets that are not on this machine stay as they are.
+Only `write_pin` writes `data.dvc`, for `data add`, and it changes that one entry: the pins of the sets that are not on
+this machine stay as they are.
 """
 
 from __future__ import annotations
@@ -14,8 +17,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ..config.places import PIN_FILE
 from ..errors import DataError
+from .origin import without_credentials
 from .pins import Pin, digest_of, md5s_in
 from .scratch import Say
 
@@ -57,7 +63,7 @@ def lay_out(root: Path, pin: Pin, folder: Path, say: Say) -> str | None:
         try:
             repo.fetch(targets=[str(pin.path)])
         except Exception as error:  # every storage plugin raises errors of its own
-            say(f"the DVC remote did not deliver {pin.name}: {_first_line(error)}")
+            say(f"the DVC remote did not deliver {pin.name}: {first_line(error)}")
             return None
         if _copy_from_cache(repo, pin, folder):
             return "remote"
@@ -72,7 +78,13 @@ def remote_address(root: Path) -> str | None:
         return str(repo.config["remote"][name]["url"]) if name else None
 
 
-def _first_line(error: Exception) -> str:
+def shown(repo: Any, name: str) -> str:
+    """A remote's address, without credentials."""
+    return without_credentials(str(repo.config["remote"][name]["url"]))
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, for one line of ours."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
@@ -112,7 +124,7 @@ def enter(root: Path, pin: Pin) -> None:
                 stage = repo.stage.load_one(path=str(root / PIN_FILE))
                 stage.commit(filter_info=str(pin.path), relink=False)
         except (DvcException, OSError) as error:
-            raise DataError(f"DVC's cache did not take the set: {_first_line(error)}", place=str(pin.path),
+            raise DataError(f"DVC's cache did not take the set: {first_line(error)}", place=str(pin.path),
                             hint=f"is another dvc running? then again: gatesweep data pull {pin.name}") from error
 
 
@@ -134,4 +146,40 @@ def lend(root: Path, clone: Path) -> None:
                 settings.setdefault("core", {})["remote"] = address
                 settings.setdefault("remote", {})[address] = remote
     except (ConfigError, OSError) as error:
-        raise DataError(f"DVC's settings cannot be lent: {_first_line(error)}", place=str(clone / ".dvc")) from error
+        raise DataError(f"DVC's settings cannot be lent: {first_line(error)}", place=str(clone / ".dvc")) from error
+
+
+def write_pin(root: Path, pin: Pin) -> None:
+    """Put the set's entry into `data.dvc`; the other entries, and comments, stay as they are."""
+    from dvc.utils.serialize import modify_yaml
+
+    place = root / PIN_FILE
+    entry = {"md5": pin.md5, "size": pin.size_bytes, "nfiles": pin.files, "hash": "md5", "path": f"data/{pin.name}"}
+    if not place.is_file():
+        place.write_text(yaml.safe_dump({"outs": [entry]}, sort_keys=False), encoding="utf-8")
+        return
+    with modify_yaml(str(place)) as document:
+        outs = document["outs"]
+        there = next((out for out in outs if out["path"] == entry["path"]), None)
+        if there is None:
+            outs.append(entry)
+        else:
+            there.update(entry)
+
+
+def push(root: Path, pin: Pin) -> str | None:
+    """Send the set to the default remote; its name, or None where none is set.
+
+    Raises:
+        DataError: the remote does not take it.
+    """
+    with open_repo(root) as repo:
+        name = repo.config["core"].get("remote")
+        if not name:
+            return None
+        try:
+            repo.push(targets=[str(pin.path)])
+        except Exception as error:  # every storage plugin raises errors of its own
+            raise DataError(f"the DVC remote {name!r} did not take {pin.name}: {first_line(error)}",
+                            place=shown(repo, name), hint="--no-push pins it on this machine alone") from error
+        return str(name)

@@ -149,7 +149,14 @@ class Store:
 
     def search(self, tags: Mapping[str, str], experiment_id: str | None = None) -> list[StoredRun]:
         """Every run that carries all of these tags and was not deleted, oldest first."""
-        wanted = " and ".join(f"tags.`{key}` = '{_plain(value)}'" for key, value in tags.items())
+        return self._search(" and ".join(f"tags.`{key}` = '{_plain(value)}'" for key, value in tags.items()),
+                            experiment_id)
+
+    def using(self, digest: str) -> list[StoredRun]:
+        """Every run that reads data of this digest and was not deleted, oldest first."""
+        return self._search(f"dataset.digest = '{_plain(digest)}'")
+
+    def _search(self, wanted: str, experiment_id: str | None = None) -> list[StoredRun]:
         with self._asking() as client:
             places = [experiment_id] if experiment_id else [
                 e.experiment_id for e in _pages(lambda token: client.search_experiments(page_token=token))]
@@ -177,6 +184,22 @@ class Store:
             raise NotFound(f"no run '{run_id}'", place=vendor.public(self.uri),
                            hint="gatesweep list --runs shows the runs, gatesweep list the sweeps; a trial is called"
                                 " <sweep_id>/t0007, a sweep's best one best:<sweep_id>") from error
+
+    def model_run(self, name: str, version: str | None, alias: str | None) -> str | None:
+        """The run that a registered model's version comes from; without version and alias, a logged model of this id.
+
+        Raises:
+            Refused: there is none.
+        """
+        with self._asking() as client:
+            if alias:
+                return client.get_model_version_by_alias(name, alias).run_id
+            if version == "latest":
+                there = client.search_model_versions(f"name = '{_plain(name)}'")
+                version = str(max((int(each.version) for each in there), default=1))
+            if version:
+                return client.get_model_version(name, version).run_id
+            return client.get_logged_model(name).source_run_id
 
     def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str], started_ms: int) -> StoredRun:
         """A new run, RUNNING, with its tags from the start."""

@@ -1,0 +1,93 @@
+"""`data.dvc` as git has it: at a revision, or at every commit that changed it. Nothing is checked out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config.places import PIN_FILE
+from ..errors import DataError
+from .pins import Pin, pins_in, read_pins
+
+TIMEOUT_S = 20.0
+COMMITS = 500
+"""How far back the history of the pins is read."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The pins at one moment."""
+
+    name: str | None
+    """As it was asked for; None: the working tree."""
+
+    commit: str | None
+    pins: dict[str, Pin]
+
+    def __str__(self) -> str:
+        if self.name is None:
+            return "the working tree"
+        commit = str(self.commit)[:10]
+        return commit if str(self.commit).startswith(self.name) else f"{self.name} ({commit})"
+
+
+def revision(root: Path, name: str | None) -> Revision:
+    """What `data.dvc` says at a revision, a tag or a branch; none of them: in the working tree. Before there was a
+    `data.dvc`, nothing was pinned.
+
+    Raises:
+        DataError: no such revision, or no repository of git.
+    """
+    if name is None:
+        return Revision(None, None, read_pins(root))
+    commit = commit_of(root, name)
+    return Revision(name, commit, _pins_at(root, commit))
+
+
+def commit_of(root: Path, name: str) -> str:
+    """The full id of a commit.
+
+    Raises:
+        DataError: no such revision, or no repository of git.
+    """
+    found = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if found is None:
+        if git(root, "rev-parse", "--git-dir") is None:
+            raise DataError("no repository of git, so there are no revisions", place=str(root), hint="git init")
+        raise DataError(f"no revision {name!r} here", place=str(root),
+                        hint=f"git log --oneline -- {PIN_FILE} lists those that changed the pins; of a shallow clone "
+                             "git fetch --unshallow brings the others")
+    return found.strip()
+
+
+def history(root: Path) -> Iterator[Revision]:
+    """Every commit of any branch or tag that changed `data.dvc`, newest first; none outside a repository."""
+    told = git(root, "log", "--all", f"--max-count={COMMITS}", "--format=%H", "--", PIN_FILE)
+    for commit in (told or "").split():
+        try:
+            yield Revision(commit, commit, _pins_at(root, commit))
+        except DataError:  # a commit in the middle of a merge may hold anything
+            continue
+
+
+def _pins_at(root: Path, commit: str) -> dict[str, Pin]:
+    text = git(root, "show", f"{commit}:./{PIN_FILE}")
+    return {} if text is None else pins_in(text, root, f"{PIN_FILE} at {commit[:10]}")
+
+
+def git(root: Path, *words: str) -> str | None:
+    """What git answers; None where it refuses.
+
+    Raises:
+        DataError: there is no git, or it does not end.
+    """
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(["git", "-C", str(root), *words], env=environment, capture_output=True, text=True,
+                              check=False, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DataError(f"git does not answer: {error}", place=str(root), hint="is git installed?") from error
+    return done.stdout if done.returncode == 0 else None
