@@ -96,7 +96,7 @@ def trace(
     ],
     json: JsonOption = False,
 ) -> None:
-    """Show where a run or a checkpoint comes from, or what data led to.
+    """Lead a run or a checkpoint back to its code, data on to runs.
 
     A run, a registered model or a checkpoint: back to sweep, commit and data, with the commands that bring them back.
     A file or folder of data: the pinned sets that hold it, and every run that read them. Files are known by their

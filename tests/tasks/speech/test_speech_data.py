@@ -17,7 +17,7 @@ from gatesweep.errors import ConfigError, DataError
 from gatesweep.tasks.speech.augment import at_speed, drawn_speed, masked, speed_step, with_noise
 from gatesweep.tasks.speech.config import AugmentConfig, FeatureConfig, SpeechData, SpeechModel
 from gatesweep.tasks.speech.features import Frontend, Scaling
-from gatesweep.tasks.speech.speakers import LEAST_DEVIATION, evenly
+from gatesweep.tasks.speech.speakers import LEAST_SHARE, evenly
 from gatesweep.tasks.speech.strings import put_together
 from gatesweep.tasks.speech.symbols import Symbols
 
@@ -206,9 +206,22 @@ def test_a_voice_that_is_played_faster_is_scaled_as_another_speaker(spoken: Path
     assert speed_step(speed) != speed_step(1.0)
     played = {number: corpus.of_speaker._at(utterances.said[number].parts[0], speed) for number in mine}
     every_TD = np.concatenate(list(played.values()))
-    scaled_TD = (played[one] - every_TD.mean(0)) / np.maximum(every_TD.std(0), LEAST_DEVIATION)
+    scaled_TD = (played[one] - every_TD.mean(0)) / np.maximum(
+        every_TD.std(0), LEAST_SHARE * corpus.of_speaker(speaker).deviation_D)
     assert np.allclose(utterances.heard(one).x_TD, scaled_TD, atol=1e-3)
     assert not np.allclose(corpus.of_speaker(speaker).mean_D, every_TD.mean(0), atol=1e-3)
+
+
+def test_cepstra_are_the_cosine_transform_of_the_energies_and_deltas_are_of_them(spoken: Path, make_task: Make) -> None:
+    plain = make_task(spoken).corpus.frames[0].astype(np.float64)
+    corpus = make_task(spoken, features={"cepstra": 13, "deltas": True}).corpus
+    frames, M = corpus.frames[0], plain.shape[1]
+    k, m = np.arange(13)[None], np.arange(M)[:, None]
+    transform = np.cos(np.pi * k * (m + 0.5) / M) * np.where(k == 0, np.sqrt(1 / M), np.sqrt(2 / M))
+    assert (corpus.size, frames.shape[1]) == (26, 26)
+    assert np.allclose(frames[:, :13], plain @ transform, atol=1e-3)
+    middle = sum(n * (frames[2 + n:][:1, :13] - frames[2 - n:][:1, :13]) for n in (1, 2)) / 10
+    assert np.allclose(frames[2, 13:], middle[0], atol=1e-3)
 
 
 @pytest.mark.parametrize(("count", "most", "expected"), [(3, 5, [0, 1, 2]), (9, 5, [0, 2, 4, 6, 8]), (0, 5, [])])
@@ -302,6 +315,9 @@ def test_text_comes_back_from_its_symbols() -> None:
     ({}, "'path' is missing"),
     ({"name": "digits"}, "'digits' has one recording of each character"),
     ({"name": "vowels"}, "'vowels' are frames of one vowel each"),
+    ({"name": "vowels", "target": "speaker", "features": {"cepstra": 4}}, "'vowels' are cepstra already"),
+    ({"path": "x", "features": {"mels": 12, "cepstra": 13}}, "12 filters have no 13 coefficients"),
+    ({"path": "x", "features": {"cepstra": 13}, "augment": {"freq_masks": 1}}, "hide bands"),
     ({"name": "digits", "path": "x"}, "takes no 'path'"),
     ({"name": "fsdd", "path": "x", "test_takes": [1], "val_takes": [1]}, "a take is in val_takes and in test_takes"),
     ({"path": "x", "test_takes": [1]}, "go with `name: fsdd`"),

@@ -17,7 +17,7 @@ EMBEDDED = ("digits", "vowels")
 
 
 class FeatureConfig(Section):
-    """Log-mel filterbank energies, as Kaldi computes them (kaldi-native-fbank)."""
+    """Log-mel filterbank energies, as Kaldi computes them (kaldi-native-fbank), or their cepstrum."""
 
     mels: Annotated[int, Field(ge=4, le=256)] = 40
     """Triangular filters, evenly spaced on the mel scale."""
@@ -31,8 +31,12 @@ class FeatureConfig(Section):
     low_hz: NonNegativeFloat = 20.0
     """Where the lowest filter begins."""
 
+    cepstra: PositiveInt | None = None
+    """That many coefficients of the orthonormal cosine transform of the energies in their place, the 0th among them
+    (Davis & Mermelstein 1980): the envelope without its detail, which is the pitch's. none: the energies."""
+
     deltas: bool = False
-    """Whether first differences over time stand beside the energies (Young et al., HTK book, equation 5.16, with two
+    """Whether first differences over time stand beside them (Young et al., HTK book, equation 5.16, with two
     frames on both sides)."""
 
     cmvn: Literal["utterance", "speaker", "global", "none"] = "global"
@@ -40,6 +44,13 @@ class FeatureConfig(Section):
     takes a microphone's colour away, and from a word of half a second its vowel's too; the speaker's recordings, those
     of train or, of one who is not in train, all that there are (their sound alone is looked at, never what is said in
     them); nothing."""
+
+
+    @model_validator(mode="after")
+    def _as_many(self) -> FeatureConfig:
+        if self.cepstra is not None and self.cepstra > self.mels:
+            raise ValueError(f"cepstra: {self.mels} filters have no {self.cepstra} coefficients\n\nhint: 13 is usual")
+        return self
 
 
 class AugmentConfig(Section):
@@ -209,6 +220,8 @@ class SpeechData(Section):
             if self.target != "speaker" or self.strings or self.augment.of_sound or self.noise_snr_db is not None:
                 raise ValueError("'vowels' are frames of one vowel each, without their sound"
                                  "\n\nhint: `target: speaker`, without strings, and of augment the masks alone")
+            if self.features.cepstra is not None:
+                raise ValueError("features.cepstra: 'vowels' are cepstra already\n\nhint: leave it out")
             if self.test_speaker or self.val_speaker:
                 raise ValueError("'vowels' asks who speaks: no speaker can be held out")
         if self.target == "speaker" and (self.test_speaker or self.val_speaker):
@@ -217,6 +230,9 @@ class SpeechData(Section):
         if self.name == "digits" and self.strings is None:
             raise ValueError("'digits' has one recording of each character: there is nothing to hold out"
                              "\n\nhint: data.strings makes utterances of them")
+        if self.features.cepstra is not None and self.augment.freq_masks:
+            raise ValueError("augment.freq_masks hide bands, and features.cepstra have none"
+                             "\n\nhint: freq_masks: 0; time_masks stay")
         if self.strings and self.target != "text":
             raise ValueError("a string has several words\n\nhint: `target: text`")
         return self

@@ -55,7 +55,7 @@ class Frontend:
     @property
     def size(self) -> int:
         """D."""
-        return self.config.mels * (2 if self.config.deltas else 1)
+        return (self.config.cepstra or self.config.mels) * (2 if self.config.deltas else 1)
 
     def online(self) -> Any:
         """An extractor that takes sound in pieces: kaldi_native_fbank.OnlineFbank."""
@@ -73,10 +73,20 @@ class Frontend:
         extractor = self.online()
         extractor.accept_waveform(self.rate, samples_N)
         extractor.input_finished()
-        x_TM = [extractor.get_frame(t) for t in range(extractor.num_frames_ready)]
-        if not x_TM:
+        energies = [extractor.get_frame(t) for t in range(extractor.num_frames_ready)]
+        if not energies:
             return np.empty((0, self.size), np.float32)
-        return with_deltas(np.stack(x_TM)) if self.config.deltas else np.stack(x_TM)
+        x_TD = self.of_energies(np.stack(energies))
+        return with_deltas(x_TD) if self.config.deltas else x_TD
+
+    def of_energies(self, x_TM: Features) -> Features:
+        """Log-mel energies, `[T, M]`, or their first cepstral coefficients."""
+        if self.config.cepstra is None:
+            return x_TM
+        from scipy.fft import dct
+
+        found: Features = dct(x_TM, type=2, axis=1, norm="ortho")[:, : self.config.cepstra]
+        return np.ascontiguousarray(found, dtype=np.float32)
 
     def frames(self, samples: int) -> int:
         """T of that many samples."""
@@ -107,10 +117,10 @@ class Scaling:
     deviation_D: Features
 
     @classmethod
-    def of(cls, x_TD: Features, *, least: float = LEAST_DEVIATION) -> Scaling:
-        """To mean 0 and variance 1; a feature that hardly changes is not blown up: it is divided by `least`."""
+    def of(cls, x_TD: Features) -> Scaling:
+        """To mean 0 and variance 1; a feature that hardly changes is not blown up."""
         return cls(x_TD.mean(axis=0, dtype=np.float64).astype(np.float32),
-                   np.maximum(x_TD.std(axis=0, dtype=np.float64), least).astype(np.float32))
+                   np.maximum(x_TD.std(axis=0, dtype=np.float64), LEAST_DEVIATION).astype(np.float32))
 
     @classmethod
     def none(cls, size: int) -> Scaling:

@@ -21,8 +21,9 @@ from gatesweep.tasks.speech.source import SPLITS
 MOST = 60
 """Recordings that tell a speaker's numbers at another speed: they are computed anew for each."""
 
-LEAST_DEVIATION = 0.5
-"""Of the logarithm of a band's energy: a voice that is played slower has nothing in the highest ones."""
+LEAST_SHARE = 0.2
+"""Of a feature's deviation as recorded: a voice that is played slower has nothing in the highest bands, which is not
+blown up."""
 
 AS_RECORDED = speed_step(1.0)
 
@@ -44,10 +45,12 @@ class SpeakerScalings:
         key = (speaker, speed_step(speed))
         if key not in self._known:
             numbers = self.numbers[speaker]
-            pieces = ([self.frames[i] for i in numbers] if key[1] == AS_RECORDED
-                      else [self._at(i, speed) for i in evenly(numbers, MOST)])  # fmt: skip
-            self._known[key] = (Scaling.of(np.concatenate(pieces)) if self.sounds is None
-                                else Scaling.of(np.concatenate(pieces), least=LEAST_DEVIATION))  # fmt: skip
+            if key[1] == AS_RECORDED:
+                self._known[key] = Scaling.of(np.concatenate([self.frames[i] for i in numbers]))
+            else:
+                found = Scaling.of(np.concatenate([self._at(i, speed) for i in evenly(numbers, MOST)]))
+                least_D = LEAST_SHARE * self(speaker).deviation_D
+                self._known[key] = Scaling(found.mean_D, np.maximum(found.deviation_D, least_D))
         return self._known[key]
 
     def _at(self, number: int, speed: float) -> Features:

@@ -69,7 +69,7 @@ class Stream:
         new = [np.array(self.extractor.get_frame(t)) for t in range(self.read, ready)]
         self.read = ready
         if new:
-            self.waiting_TD = np.concatenate([self.waiting_TD, np.stack(new)])
+            self.waiting_TD = np.concatenate([self.waiting_TD, self.frontend.of_energies(np.stack(new))])
         stack = self.network.stack
         count = len(self.waiting_TD) if whole else len(self.waiting_TD) // stack * stack
         if count:
