@@ -230,7 +230,7 @@ def test_a_folder_that_still_has_the_digest_is_its_own_listing_and_one_that_has_
     md5s = {"x.txt": hashlib.md5(b"x").hexdigest()}
     assert listing_of("own", digest_of(md5s), folder, None) == md5s
     (folder / "x.txt").write_text("y")
-    with pytest.raises(DataError, match="neither in DVC's cache nor that of the files at hand, and there is no DVC"):
+    with pytest.raises(DataError, match="neither that of the files at hand nor in the catalogue"):
         listing_of("own", digest_of(md5s), folder, None)
 
 
@@ -246,7 +246,7 @@ def test_a_listing_is_fetched_from_the_dvc_remote_and_its_files_are_not(tmp_path
     (root / ".dvc" / "config").write_text(f"[core]\nremote = r\nno_scm = true\n{remote}")
     assert listing_of("own", md5, root / "data" / "own", root) == files
     absent = digest_of({"b": "0" * 32})
-    with pytest.raises(DataError, match=f"does not hold {absent}"):
+    with pytest.raises(DataError, match=f"{absent} is neither that of the files at hand nor in DVC's cache and the DVC remote 'r'"):
         listing_of("own", absent, root / "data" / "own", root)
 
 

@@ -8,18 +8,13 @@ Only the listing is ever fetched, some hundred bytes a file, never the files.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError, UserError
-from . import hashing, store
-from .listing import read_listing
-from .origin import Origin, RemoteOrigin
+from ..errors import DataError
+from . import hashing, objects
 from .pins import Pin, digest_of, manifest
-
-PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ def listing_of(name: str, md5: str, path: Path, root: Path | None) -> dict[str, 
     if not md5.endswith(".dir"):
         return {name: md5}
     known = manifest(Pin(name, path, md5, None, None), root)
-    return known or _lying_there(path, md5) or _fetched(name, md5, root)
+    return known or _lying_there(path, md5) or _stored(name, md5, path, root)
 
 
 def _lying_there(folder: Path, md5: str) -> dict[str, str] | None:
@@ -66,25 +61,12 @@ def _lying_there(folder: Path, md5: str) -> dict[str, str] | None:
     return found if digest_of(found) == md5 else None
 
 
-def _fetched(name: str, md5: str, root: Path | None) -> dict[str, str]:
-    looked = f"the listing of {md5} is neither in DVC's cache nor that of the files at hand"
-    if root is None or not store.is_tracked(root):
-        raise DataError(f"{looked}, and there is no DVC repository to ask", place=name)
-    try:
-        address = store.remote_address(root)
-    except (DataError, KeyError) as error:  # a remote that is named and not described
-        raise DataError(f"{looked}: {error}", place=name) from None
-    if address is None:
-        raise DataError(f"{looked}, and no DVC remote is set", place=name, hint="dvc remote add -d … names one")
-    return _asked(RemoteOrigin(address, stall_s=PATIENCE_S, attempts=1), name, md5, looked)
-
-
-def _asked(origin: Origin, name: str, md5: str, looked: str) -> dict[str, str]:
-    """The listing as an origin has it."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "listing"
-        try:
-            origin.fetch(md5, target)
-            return read_listing(target.read_bytes(), md5, place=origin.address)
-        except UserError as error:
-            raise DataError(f"{looked}; {error.place or origin.address}: {error.message}", place=name) from None
+def _stored(name: str, md5: str, path: Path, root: Path | None) -> dict[str, str]:
+    said: list[str] = []
+    with objects.opened(root, said.append) as known:
+        found = known.listing(Pin(name, path, md5, None, None))
+        if found is None:
+            why = f" ({said[-1]})" if said else ""
+            raise DataError(f"the listing of {md5} is neither that of the files at hand nor in {known.places}{why}",
+                            place=name, hint=None if known.remote else "dvc remote add -d … names what may have it")
+    return found
