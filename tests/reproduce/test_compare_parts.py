@@ -246,7 +246,8 @@ def test_a_listing_is_fetched_from_the_dvc_remote_and_its_files_are_not(tmp_path
     (root / ".dvc" / "config").write_text(f"[core]\nremote = r\nno_scm = true\n{remote}")
     assert listing_of("own", md5, root / "data" / "own", root) == files
     absent = digest_of({"b": "0" * 32})
-    with pytest.raises(DataError, match=f"{absent} is neither that of the files at hand nor in DVC's cache and the DVC remote 'r'"):
+    places = "neither that of the files at hand nor in DVC's cache and the DVC remote 'r'"
+    with pytest.raises(DataError, match=f"{absent} is {places}"):
         listing_of("own", absent, root / "data" / "own", root)
 
 

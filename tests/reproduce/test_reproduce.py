@@ -156,6 +156,7 @@ def test_another_line_of_the_model_diverges_and_code_is_the_first_cause(
     assert max(point.step for point in store.history(found.rerun_id, "val/loss")) == 2
 
 
+@pytest.mark.slow  # tests/cluster/test_reproduce.py has trials that were pruned
 def test_a_training_that_was_ended_early_is_compared_as_far_as_it_came(project: Path, store: Store) -> None:
     short = gatesweep.run(project / "tiny.yaml", listener=Listener(callbacks=(StopAfter(2),))).run_id
     store.log_batch(short, tags={"gatesweep.outcome": "pruned"})
