@@ -124,6 +124,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return made
 
 
+@pytest.mark.slow
 def test_an_experiment_with_another_value_equals_run_with_set(project: Project, capsys: Any,
                                                               monkeypatch: pytest.MonkeyPatch) -> None:
     project.dvc("exp", "run", "--allow-missing", "train@mine", "-S", "configs/experiments/mine.yaml:optimizer.lr=0.02")
