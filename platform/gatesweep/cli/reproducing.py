@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 MOST_CAUSES = 12
 
 
-def again(name: str, epochs: int | None, tolerance: float | None, python: Path | None, *, here: bool, strict: bool,
-          as_json: bool) -> None:  # fmt: skip
+def again(name: str, overrides: list[str], epochs: int | None, tolerance: float | None, python: Path | None, *,
+          here: bool, strict: bool, as_json: bool) -> None:  # fmt: skip
     """Train again, compare, print; exit code 3 where the numbers are others."""
     import gatesweep
     from gatesweep.reproduce.sweeps import SweepReproduction
 
     found = gatesweep.reproduce(name, epochs=epochs, here=here, tolerance=tolerance, strict=strict,
-                                python=str(python) if python else None, say=say)  # fmt: skip
+                                python=str(python) if python else None, overrides=overrides, say=say)  # fmt: skip
     if as_json:
         print_json(found.as_dict())
     elif isinstance(found, SweepReproduction):
@@ -40,8 +40,8 @@ def _print_sweep(found: SweepReproduction) -> None:
     console, table = Console(highlight=False), Table("trial", "verdict", "values", "first difference", "again as")
     for name, each in found.trials.items():
         first = each.judged.first
-        told = f"{first.metric} of epoch {first.step}" if first else ""
-        table.add_row(name.rpartition("/")[2], each.verdict, f"{each.judged.compared:,}", told, each.rerun_id)
+        values = f"{each.judged.compared:,}"
+        table.add_row(name.rpartition("/")[2], each.verdict, values, first.named if first else "", each.rerun_id)
     for name, why in found.left_out.items():
         table.add_row(name.rpartition("/")[2], "left out", "", why, "")
     console.print(table)
@@ -60,7 +60,7 @@ def _print(found: Reproduction) -> None:
     console.print(f"[bold]{found.verdict}[/bold]: {counted} are the same, bit for bit")
     if judged.first is not None:
         first = judged.first
-        console.print(f"first difference: {first.metric} of epoch {first.step}: was {first.was!r}, is {first.is_now!r}")
+        console.print(f"first difference: {first.named}: was {first.was!r}, is {first.is_now!r}", soft_wrap=True)
         console.print(f"largest: {judged.largest:.2g} of a value; tolerance {found.tolerance:g}")
     if found.environment:
         table = Table("what is another", "was", "is", title="likeliest cause first" if judged.different else None)
@@ -70,4 +70,4 @@ def _print(found: Reproduction) -> None:
         console.print(table)
         if len(found.environment) > MOST_CAUSES:
             console.print(f"and {len(found.environment) - MOST_CAUSES} more: --json has all")
-    console.print(f"run {found.run_id}, again as run {found.rerun_id}")
+    console.print(f"run {found.run_id}, again as run {found.rerun_id}", soft_wrap=True)

@@ -30,6 +30,7 @@ def reproduce(
     python: Annotated[
         Path | None, typer.Option(help="Another interpreter, with packages of its own, e.g. other/bin/python.")
     ] = None,
+    set_: SetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train a run again and compare every number, bit by bit.
@@ -41,7 +42,7 @@ def reproduce(
     from gatesweep.cli.reproducing import again
 
     with answering():
-        again(run, epochs, tolerance, python, here=here, strict=env == "strict", as_json=json)
+        again(run, set_ or [], epochs, tolerance, python, here=here, strict=env == "strict", as_json=json)
 
 
 def compare(

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import gatesweep
@@ -24,6 +24,7 @@ _CLI = "from gatesweep.cli import main; main()"
 
 
 def train_again(config: Path, folder: Path, store: Store, *, environment: Mapping[str, str], epochs: int | None = None,
+                overrides: Sequence[str] = (),
                 python: str = sys.executable, top: Path | None = None) -> str:  # fmt: skip
     """Run `gatesweep run CONFIG` in `folder` and return the new run's id.
 
@@ -31,6 +32,7 @@ def train_again(config: Path, folder: Path, store: Store, *, environment: Mappin
         config: the experiment's file.
         environment: the variables that the run had, of those that a lock records; others of them are unset.
         epochs: of the schedule's, the first ones.
+        overrides: `key=value`, what is to be another.
         python: the interpreter.
         top: of the tree; where it holds the platform itself, that is what runs.
 
@@ -38,7 +40,8 @@ def train_again(config: Path, folder: Path, store: Store, *, environment: Mappin
         UserError: what the old command line refused, in its words.
         GatesweepError: it failed.
     """
-    words = ["run", str(config), "--json", *(["--epochs", str(epochs)] if epochs else [])]
+    words = ["run", str(config), "--json", *(["--epochs", str(epochs)] if epochs else []),
+             *(word for each in overrides for word in ("--set", each))]  # fmt: skip
     process = subprocess.run([python, "-c", _CLI, *words], cwd=folder, env=_environment(environment, store, top),
                              stdout=subprocess.PIPE, stderr=None, text=True, check=False)  # fmt: skip
     if process.returncode == EXIT_INTERRUPTED:

@@ -26,7 +26,7 @@ def store_here() -> Store:
 
 
 def reproduce(name: str, *, epochs: int | None = None, here: bool = False, tolerance: float | None = None,
-              python: str | None = None, strict: bool = False,
+              python: str | None = None, strict: bool = False, overrides: Sequence[str] = (),
               say: Callable[[str], None] = lambda line: None) -> Reproduction | SweepReproduction:  # fmt: skip
     """Train a run again, or every trial of a sweep, from its commit, data and settings, and compare.
 
@@ -35,6 +35,7 @@ def reproduce(name: str, *, epochs: int | None = None, here: bool = False, toler
         epochs: of a run, the first ones alone.
         here: with the code of the working folder.
         python: another interpreter; `strict`: that of an environment which is built from the lock.
+        overrides: `key=value` as `--set` takes them: what that changes, with everything else as it was.
 
     Returns:
         `.verdict` is bitwise, within_tolerance or diverged; of a run, `.judged.first` is the first value that differs.
@@ -50,10 +51,10 @@ def reproduce(name: str, *, epochs: int | None = None, here: bool = False, toler
     tolerance = TOLERANCE if tolerance is None else tolerance
     if not is_sweep(name, store):
         return train_again(name, store, root=root, epochs=epochs, here=here, tolerance=tolerance, python=python,
-                           strict=strict, say=say)  # fmt: skip
-    if epochs is not None or python is not None or strict:
+                           strict=strict, overrides=overrides, say=say)  # fmt: skip
+    if epochs is not None or python is not None or strict or overrides:
         raise UserError("a sweep is repeated whole, with this interpreter", place=name,
-                        hint="name a trial for --epochs, --env and --python: <sweep_id>/t0007")  # fmt: skip
+                        hint="name a trial for --epochs, --env, --python and --set: <sweep_id>/t0007")  # fmt: skip
     return reproduce_sweep(name, store, root=root, here=here, tolerance=tolerance, say=say)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -89,7 +89,7 @@ class Recorded:
 
 def reproduce(name: str, store: Store, *, root: Path, epochs: int | None = None, here: bool = False,
               tolerance: float = TOLERANCE, python: str | None = None, strict: bool = False,
-              say: Say = lambda line: None) -> Reproduction:  # fmt: skip
+              overrides: Sequence[str] = (), say: Say = lambda line: None) -> Reproduction:  # fmt: skip
     """Train a run again as it was, and compare.
 
     Args:
@@ -100,18 +100,19 @@ def reproduce(name: str, store: Store, *, root: Path, epochs: int | None = None,
         tolerance: relative, of `within_tolerance`.
         python: another interpreter, with packages of its own.
         strict: in an environment with the packages of the lock, which is built first.
+        overrides: `key=value` as `--set` takes them: what that changes, with everything else as it was.
 
     Raises:
         UserError: before any training: what the run needs and cannot be had.
     """
     with Sources(root, here=here) as sources:
         return train_and_compare(name, store, sources, epochs=epochs, tolerance=tolerance, python=python,
-                                 strict=strict, say=say)  # fmt: skip
+                                 strict=strict, overrides=overrides, say=say)  # fmt: skip
 
 
 def train_and_compare(name: str, store: Store, sources: Sources, *, epochs: int | None = None,
                       tolerance: float = TOLERANCE, python: str | None = None, strict: bool = False,
-                      say: Say = lambda line: None) -> Reproduction:  # fmt: skip
+                      overrides: Sequence[str] = (), say: Say = lambda line: None) -> Reproduction:  # fmt: skip
     """One run of `reproduce`, whose tree may be there already."""
     recorded = read(name, store)
     run, asked = recorded.run, _epochs(recorded, epochs)
@@ -124,7 +125,7 @@ def train_and_compare(name: str, store: Store, sources: Sources, *, epochs: int 
     code = "with the code of this folder" if sources.here else f"at commit {str(recorded.lock.commit)[:12]}"
     say(f"training {name} again, {asked or recorded.trained} epochs, {code}")
     rerun_id = train_again(config, folder, store, environment=recorded.lock.environment, epochs=asked, top=top,
-                           python=python or sys.executable)  # fmt: skip
+                           overrides=overrides, python=python or sys.executable)  # fmt: skip
     return _compared(recorded, rerun_id, store, asked, tolerance)
 
 

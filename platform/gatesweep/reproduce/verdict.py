@@ -38,6 +38,11 @@ class FirstDifference:
     was: Any
     is_now: Any
 
+    @property
+    def named(self) -> str:
+        """As a reader is told of it; 0 stands for a score that comes once."""
+        return f"{self.metric} of epoch {self.step}" if self.step else self.metric
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         return {"metric": self.metric, "step": self.step, "was": self.was, "is": self.is_now}
