@@ -117,6 +117,15 @@ def test_a_run_from_other_code_or_data_does_not_count_and_is_trained_anew(store,
     store.delete_run(found.all[0].run_id)  # the next parameter must not find it
 
 
+@pytest.fixture
+def _hears_interrupts() -> Iterator[None]:
+    """Whatever started the tests: a shell lets what it runs in the background ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupted_seed_is_gone_on_with_and_ends_as_if_it_had_not_been(store, train) -> None:
     origin = train(model={"hidden_size": 10}, trainer={"max_epochs": 4})
     begun: list[str] = []
