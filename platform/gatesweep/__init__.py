@@ -18,9 +18,8 @@ __version__ = "0.1.0"
 _ROOMS = ("sweep", "reproduce")
 """Rooms that can be called: each would cover a function of its name."""
 
-_ELSEWHERE = {"compare": "gatesweep.reproduce.interface", "seeds": "gatesweep.reproduce.interface"}
-_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest", "reproduce", "trace",
-         *_ELSEWHERE)  # fmt: skip
+_LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest", "reproduce", "compare",
+         "seeds", "trace")  # fmt: skip
 __all__ = ["__version__", *_LAZY]
 
 
@@ -29,4 +28,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'gatesweep' has no attribute '{name}'")
     if name in _ROOMS:
         return importlib.import_module(f"gatesweep.{name}")
-    return getattr(importlib.import_module(_ELSEWHERE.get(name, "gatesweep.api")), name)
+    return getattr(importlib.import_module("gatesweep.api"), name)

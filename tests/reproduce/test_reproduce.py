@@ -7,16 +7,18 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import gatesweep
 from gatesweep.errors import DataError, NotFound, UserError
-from gatesweep.reproduce.reproduce import _compared, read, reproduce
+from gatesweep.reproduce.reproduce import _check_data, _compared, read, reproduce
 from gatesweep.reproduce.source import check_out
 from gatesweep.runs.training import Listener
 from gatesweep.track.git import Tree, read_tree
+from gatesweep.track.lineage import LockedSet
 from gatesweep.track.store import Store, open_store
 from gatesweep.train.callbacks import StopAfter
 
@@ -233,3 +235,13 @@ def test_own_data_that_changed_since_is_refused(project: Path, store: Store, tmp
     file.unlink()
     with pytest.raises(DataError, match="is not there any more"):
         reproduce(trained, store, root=project)
+
+
+def test_a_tree_that_pins_other_data_than_the_run_read_is_refused_with_both_pins(
+        run_id: str, store: Store, tmp_path: Path) -> None:
+    pin, other = f"{'a' * 32}.dir", f"{'b' * 32}.dir"
+    (tmp_path / "data.dvc").write_text(f"outs:\n- md5: {pin}\n  path: data/load\n")
+    recorded = read(run_id, store)
+    _check_data(replace(recorded, sets=(LockedSet("load", pin, "data/load"),)), tmp_path)
+    with pytest.raises(DataError, match=f"load: the run read {other}, and the tree pins {pin}"):
+        _check_data(replace(recorded, sets=(LockedSet("load", other, "data/load"),)), tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -85,6 +86,7 @@ def test_each_trial_has_its_rows_data_configuration_and_lineage(reference: dict[
     wanted = digest({key: value for key, value in config.items() if key != "name"})
     assert lock["config_digest"] == trial["tags"][names.CONFIG_DIGEST] == wanted
     assert lock["seeds"] == {"seed": 103}
+    assert trial["tags"][names.LOCK_DIGEST] == hashlib.sha256(trial["files"]["lock.json"].encode()).hexdigest()
     assert trial["files"]["diff.patch"] == "--- a\n+++ b\n"
     assert trial["tags"] | {names.TRIAL_ID: "SWEEP/t0003", names.PARENT: "SWEEP", names.COMMIT: "c0ffee",
                             names.DATA_MD5: MD5, names.SWEEP_ID: "SWEEP"} == trial["tags"]

@@ -19,13 +19,13 @@ _WIDEST = 44
 
 def compare_runs(names: Sequence[str], metric: str | None, out: Path | None, *, as_json: bool) -> None:
     """Compare, write, print."""
-    from gatesweep.reproduce import interface
+    from gatesweep import api
     from gatesweep.reproduce.tables import check_folder
 
     if out is not None:
         check_folder(out)
-    found = interface.compare(*names, metric=metric)
-    folder = found.write(out or interface.folder_of(found))
+    found = api.compare(*names, metric=metric)
+    folder = found.write(out or api.folder_of(found))
     if as_json:
         curves = str(folder / "curves.svg") if found.curves else None
         print_json({**found.as_dict(), "folder": str(folder), "curves": curves})
@@ -63,12 +63,12 @@ def _print_comparison(found: Comparison) -> None:
 
 def train_seeds(name: str, n: int, overrides: list[str], *, as_json: bool) -> None:
     """Train over seeds, print."""
+    from gatesweep import api
     from gatesweep.cli.training import _progress
     from gatesweep.errors import NegativeVerdict
-    from gatesweep.reproduce.interface import store_here
     from gatesweep.reproduce.seeds import configuration_for, seeds
 
-    store = store_here()
+    store = api.open_store()
     trainer = configuration_for(name, overrides, store)[1].trainer
     try:
         with libraries_on_stderr(), _progress(trainer.monitor, trainer.max_epochs) as bar:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.git import ask
 from ..config.places import PIN_FILE
 from ..errors import DataError
 from .pins import Pin, pins_in, read_pins
 
-TIMEOUT_S = 20.0
 COMMITS = 500
 """How far back the history of the pins is read."""
 
@@ -84,10 +83,8 @@ def git(root: Path, *words: str) -> str | None:
     Raises:
         DataError: there is no git, or it does not end.
     """
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
-        done = subprocess.run(["git", "-C", str(root), *words], env=environment, capture_output=True, text=True,
-                              check=False, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
+        done = ask(root, *words)
     except (OSError, subprocess.SubprocessError) as error:
         raise DataError(f"git does not answer: {error}", place=str(root), hint="is git installed?") from error
-    return done.stdout if done.returncode == 0 else None
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else None

@@ -15,6 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 import gatesweep
+from gatesweep.config.git import ask
 from gatesweep.data import catalogue, hashing
 from gatesweep.data.pins import PIN_FILE, read_pins
 from gatesweep.errors import UserError
@@ -93,10 +94,9 @@ def measure(root: Path, *, exclude: Sequence[str] = (), private: Iterable[Path] 
 
 def _listed(root: Path) -> Iterator[str]:
     """Names below `root`: git's answer where there is git, else what lies there."""
-    command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        done = subprocess.run(command, capture_output=True, check=True, env=environment, stdin=subprocess.DEVNULL)
+        done = ask(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", timeout_s=600)
+        done.check_returncode()
     except (OSError, subprocess.CalledProcessError):  # no git, no repository
         yield from _walked(root, root)
         return

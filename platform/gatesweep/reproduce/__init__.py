@@ -14,8 +14,8 @@ from typing import Any
 
 class _Room(types.ModuleType):
     def __call__(self, name: str, **options: Any) -> Any:
-        """`gatesweep.reproduce.interface.reproduce`."""
-        return importlib.import_module("gatesweep.reproduce.interface").reproduce(name, **options)
+        """`gatesweep.api.reproduce`."""
+        return importlib.import_module("gatesweep.api").reproduce(name, **options)
 
 
 sys.modules[__name__].__class__ = _Room

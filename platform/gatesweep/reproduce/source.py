@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from gatesweep.config.git import ask
 from gatesweep.data.store import is_tracked, lend
 from gatesweep.errors import ConfigError, NotFound, UserError
 from gatesweep.track.git import Tree
@@ -77,7 +78,7 @@ def check_out(tree: Tree, here: Path, target: Path, *, run: str) -> Path:
     _git(top, "clone", "--quiet", "--shared", "--no-checkout", str(top), str(target))
     _git(target, "checkout", "--quiet", "--detach", commit)
     if tree.patch:
-        applied = _asked(target, "apply", "--whitespace=nowarn", "-", text=tree.patch)
+        applied = _asked(target, "apply", "--whitespace=nowarn", "-", given=tree.patch.encode())
         if applied.returncode:
             raise ConfigError(f"does not apply to commit {commit[:12]}: {_first_line(applied)}",
                               place=f"{run}: diff.patch", hint="was the artifact altered?")  # fmt: skip
@@ -95,7 +96,7 @@ def _top(here: Path, run: str) -> Path:
     if asked.returncode:
         raise UserError(f"is made again from its commit, and {here} lies in no git repository", place=run,
                         hint="run this in a clone of the project, or use --here")  # fmt: skip
-    return Path(asked.stdout.strip())
+    return Path(asked.stdout.decode().strip())
 
 
 def _git(folder: Path, *words: str) -> None:
@@ -104,15 +105,13 @@ def _git(folder: Path, *words: str) -> None:
         raise UserError(f"git {words[0]}: {_first_line(asked)}", place=str(folder))
 
 
-def _asked(folder: Path, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    """One call of git, with no hook of anybody's."""
-    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false", *words]
+def _asked(folder: Path, *words: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(command, cwd=folder if folder.is_dir() else folder.parent, input=text, text=True,
-                              capture_output=True, timeout=TIMEOUT_S, check=False)  # fmt: skip
+        return ask(folder, *words, given=given, timeout_s=TIMEOUT_S)
     except FileNotFoundError as error:
         raise UserError("git is not installed", hint="apt-get install git") from error
 
 
-def _first_line(asked: subprocess.CompletedProcess[str]) -> str:
-    return next(iter(asked.stderr.strip().splitlines()), f"exit code {asked.returncode}")
+def _first_line(asked: subprocess.CompletedProcess[bytes]) -> str:
+    said = asked.stderr.decode(errors="replace").strip().splitlines()
+    return said[0] if said else f"exit code {asked.returncode}"

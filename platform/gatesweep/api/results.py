@@ -1,4 +1,4 @@
-"""`gatesweep.reproduce`, `gatesweep.compare`, `gatesweep.seeds`: the room's functions on the home folder's store."""
+"""What became of runs: trained again, compared, over seeds, traced."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatesweep.config.places import find_root, home
+from gatesweep.api.places import here as home_here
+from gatesweep.api.places import open_store
+from gatesweep.config.places import find_root
 from gatesweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,15 +16,9 @@ if TYPE_CHECKING:
     from gatesweep.reproduce.reproduce import Reproduction
     from gatesweep.reproduce.spread import Seeds
     from gatesweep.reproduce.sweeps import SweepReproduction
+    from gatesweep.reproduce.trace_data import DataTrace
+    from gatesweep.reproduce.trace_run import RunTrace
     from gatesweep.runs.training import Listener
-    from gatesweep.track.store import Store
-
-
-def store_here() -> Store:
-    """The home folder's tracking store, or the server that MLFLOW_TRACKING_URI names."""
-    from gatesweep.track.store import open_store
-
-    return open_store(home(find_root()))
 
 
 def reproduce(name: str, *, epochs: int | None = None, here: bool = False, tolerance: float | None = None,
@@ -47,7 +43,7 @@ def reproduce(name: str, *, epochs: int | None = None, here: bool = False, toler
     from gatesweep.reproduce.reproduce import reproduce as train_again
     from gatesweep.reproduce.sweeps import is_sweep, reproduce_sweep
 
-    store, root = store_here(), find_root() or Path.cwd()
+    store, root = open_store(), find_root() or Path.cwd()
     tolerance = TOLERANCE if tolerance is None else tolerance
     if not is_sweep(name, store):
         return train_again(name, store, root=root, epochs=epochs, here=here, tolerance=tolerance, python=python,
@@ -77,7 +73,7 @@ def compare(*names: str, metric: str | None = None, out: str | Path | None = Non
 
     if out is not None:
         check_folder(Path(out))
-    found = hold(names, store_here(), metric=metric)
+    found = hold(names, open_store(), metric=metric)
     if out is not None:
         found.write(out)
     return found
@@ -91,7 +87,7 @@ def seeds(name: str, *, n: int = 5, overrides: Sequence[str] = (), listener: Lis
     """
     from gatesweep.reproduce.seeds import seeds as train_over
 
-    return train_over(name, store_here(), n=n, overrides=overrides, listener=listener)
+    return train_over(name, open_store(), n=n, overrides=overrides, listener=listener)
 
 
 def folder_of(found: Comparison) -> Path:
@@ -101,4 +97,21 @@ def folder_of(found: Comparison) -> Path:
     ids = [member.run.run_id for side in found.sides for member in side.members]
     few = [side.first.run.run_id[:8] for side in found.sides[:3]]
     grouped = "seeds-" if any(len(side.members) > 1 for side in found.sides) else ""
-    return home(find_root()) / "comparisons" / f"{grouped}{'-'.join(few)}-{digest(ids)[:6]}"
+    return home_here() / "comparisons" / f"{grouped}{'-'.join(few)}-{digest(ids)[:6]}"
+
+
+def trace(what: str | Path) -> RunTrace | DataTrace:
+    """A run, a model or a checkpoint back to its code and data; a file of data forward to its runs.
+
+        gatesweep.trace("copied/state.ckpt").code.commit
+        [user.run_id for user in gatesweep.trace("data/traffic/traffic.csv").runs]
+
+    Args:
+        what: a run id, a trial id, `best:<sweep_id>`, `models:/name/3`, or a path.
+
+    Raises:
+        NotFound: nothing here knows it; the message says what was looked at.
+    """
+    from gatesweep.reproduce.trace import trace as follow
+
+    return follow(str(what), open_store())
