@@ -25,8 +25,10 @@ os.environ.update({
 })
 # A tracking server, a cluster or a home folder of the user's must not reach a test, nor a test them.
 for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "RAY_ADDRESS", "GATESWEEP_HOME",
-              "GATESWEEP_ROOT", "FORCE_COLOR"):
+              "GATESWEEP_ROOT", "FORCE_COLOR", "KUBERNETES_SERVICE_HOST"):
     os.environ.pop(_name, None)
+
+os.environ["KUBECONFIG"] = os.devnull  # nor a Kubernetes of the user's
 
 SUPPORT = str(ROOT / "tests" / "support")  # fakes and a toy task, importable here and in processes that tests start
 sys.path.insert(0, SUPPORT)

@@ -32,11 +32,16 @@ NewId = Annotated[
     str | None,
     typer.Option("--id", help="The sweep's id, e.g. traffic-night-2; by default <name>-<yyyymmdd>-<6 hex>."),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the RayJob that a cluster of kind kuberay would get; nothing is sent."),
+]
 OneTrial = Annotated[str | None, typer.Option("--trial", help="One trial alone, e.g. t0007.")]
 
 
 def submit(
-    spec: SweepFile, cluster: Cluster, set_: SweepSetOption = None, id_: NewId = None, json: JsonOption = False
+    spec: SweepFile, cluster: Cluster, set_: SweepSetOption = None, id_: NewId = None, dry_run: DryRun = False,
+    json: JsonOption = False,
 ) -> None:
     """Hand a sweep to a cluster, and return at once.
 
@@ -46,7 +51,7 @@ def submit(
     from gatesweep.cli.launching import submit_sweep
 
     with answering():
-        submit_sweep(spec, set_ or [], cluster, id_, as_json=json)
+        submit_sweep(spec, set_ or [], cluster, id_, dry_run=dry_run, as_json=json)
 
 
 def status(

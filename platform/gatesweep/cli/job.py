@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatesweep.cli.answer import answering, libraries_on_stderr, print_json, say
+from gatesweep.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from gatesweep.api import Sweep
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 
 def sweep(words: Sequence[str] | None = None) -> None:
     """jobs/sweep.py."""
-    given = _arguments("spec", "a sweep file", words, (("--retry-failed", "try trials that failed again"),))
+    flags = (("--retry-failed", "try trials that failed again"),
+             ("--supervised", "end with 0 once the sweep's log says how it ended: what failed is started again"))
+    given = _arguments("spec", "a sweep file", words, flags)
     with answering(resume=given.id):
         ended = _conduct(given, lambda: given.spec)
         print_json(ended.as_dict())
-        sys.exit(ended.exit_code)
+        sys.exit(EXIT_OK if given.supervised else ended.exit_code)  # a verdict, or a user's stop, is no failure
 
 
 def train(words: Sequence[str] | None = None) -> None:

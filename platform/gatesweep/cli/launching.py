@@ -16,11 +16,30 @@ if TYPE_CHECKING:
     from gatesweep.sweep.spec import SweepSpec
 
 
-def submit_sweep(file: Path, overrides: list[str], cluster: Path, sweep_id: str | None, *, as_json: bool) -> None:
-    """A sweep from its file to a cluster."""
+def submit_sweep(file: Path, overrides: list[str], cluster: Path, sweep_id: str | None, *, dry_run: bool, as_json: bool
+                 ) -> None:  # fmt: skip
+    """A sweep from its file to a cluster; with `dry_run` what would be applied there, to stdout."""
     from gatesweep.sweep.spec import load_spec
 
-    _submit(load_spec(file, overrides), cluster, sweep_id, as_json=as_json)
+    spec = load_spec(file, overrides)
+    if dry_run:
+        _preview(spec, cluster, sweep_id, as_json=as_json)
+    else:
+        _submit(spec, cluster, sweep_id, as_json=as_json)
+
+
+def _preview(spec: SweepSpec, cluster: Path, sweep_id: str | None, *, as_json: bool) -> None:
+    from gatesweep import api
+    from gatesweep.launch.config import load_cluster
+    from gatesweep.launch.kube.manifest import as_yaml
+    from gatesweep.launch.submit import preview
+    from gatesweep.sweep.start import new_id
+
+    manifest = preview(spec, load_cluster(cluster), sweep_id or new_id(spec.name), api.here(), say)
+    if as_json:
+        print_json({"manifest": manifest})
+    else:
+        print(as_yaml(manifest), end="")
 
 
 def submit_run(file: Path, overrides: list[str], cluster: Path, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from gatesweep.data import catalogue
 from gatesweep.data.pins import digest_of, read_pins
 from gatesweep.errors import DataError
 from gatesweep.launch import package
+from gatesweep.launch.kuberay import KubeRayCluster
 from gatesweep.launch.sections import ClusterConfig, RayCluster
 from gatesweep.sweep.spec import SweepSpec
 
@@ -66,7 +67,7 @@ def _check_file(path: Path, root: Path, cluster: ClusterConfig) -> None:
     storage = cluster.where.storage or ""
     if "://" not in storage and path.is_relative_to(storage):
         return  # every host sees it
-    exclude = cluster.package.exclude if isinstance(cluster, RayCluster) else ()
+    exclude = cluster.package.exclude if isinstance(cluster, RayCluster | KubeRayCluster) else ()
     if path.is_relative_to(root.resolve()) and package.measure(root, exclude=exclude).holds(path):
         return
     raise DataError("lies on this machine alone, and hosts of the cluster do not see it", place=str(path),

@@ -16,7 +16,7 @@ from gatesweep.config.secrets import value_of
 from gatesweep.errors import ClusterError, GatesweepError, NotFound
 from gatesweep.launch.job_client import ANSWER_S, connect, in_words
 from gatesweep.launch.runner import Job, Order, State
-from gatesweep.launch.sections import RayCluster
+from gatesweep.launch.sections import ClusterConfig, RayCluster
 from gatesweep.launch.submitted import Attempt, now
 
 STOP_S = 60
@@ -120,7 +120,7 @@ class RayJobs:
         return os.environ.get("RAY_AUTH_TOKEN")
 
 
-def runtime_variables(cluster: RayCluster) -> dict[str, str]:
+def runtime_variables(cluster: ClusterConfig) -> dict[str, str]:
     """The plain variables of driver and workers; `platform` is relative to the package, where both are started."""
     theirs = cluster.environment.get("PYTHONPATH")
     return {

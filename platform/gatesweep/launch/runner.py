@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from gatesweep.errors import UserError
+from gatesweep.launch.kuberay import KubeRayCluster
 from gatesweep.launch.sections import ClusterConfig, LocalCluster, RayCluster
 from gatesweep.launch.submitted import Attempt
 
@@ -76,11 +76,7 @@ class Runner(Protocol):
 
 
 def runner_of(cluster: ClusterConfig, home: Path) -> Runner:
-    """The runner of a cluster's kind.
-
-    Raises:
-        UserError: a kind that nothing runs on yet.
-    """
+    """The runner of a cluster's kind."""
     if isinstance(cluster, RayCluster):
         from gatesweep.launch.jobs import RayJobs
 
@@ -89,7 +85,7 @@ def runner_of(cluster: ClusterConfig, home: Path) -> Runner:
         from gatesweep.launch.local import LocalJobs
 
         return LocalJobs(home, dict(cluster.environment))
-    raise UserError(f"kind {cluster.kind}: gatesweep cannot submit to Kubernetes yet; the file itself is valid",
-                    place=cluster.name,
-                    hint="start a RayCluster with the KubeRay operator, `kubectl port-forward service/<head> 8265`, and"
-                         " submit with a file of `kind: ray` and `address: http://localhost:8265`")  # fmt: skip
+    from gatesweep.launch.kube.jobs import KubeJobs
+
+    assert isinstance(cluster, KubeRayCluster), cluster.kind
+    return KubeJobs(cluster)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from gatesweep.config.places import PIN_FILE, find_root
-from gatesweep.config.secrets import value_of
+from gatesweep.config.secrets import Reference, value_of
 from gatesweep.data.pins import read_pins
 from gatesweep.errors import AttemptExists, ClusterError, ConfigError, ResourceError, StorageError, StoreError
 from gatesweep.launch import package
 from gatesweep.launch.checks import check_data
 from gatesweep.launch.followed import LOG, Followed, number_of, place_of, surroundings
+from gatesweep.launch.kuberay import KubeRayCluster
 from gatesweep.launch.runner import Order, Runner, runner_of
 from gatesweep.launch.sections import ClusterConfig, RayCluster
 from gatesweep.launch.submitted import Attempt, Submitted, file_of, forget, job_id_of, now, recall, remember
@@ -27,6 +28,8 @@ from gatesweep.track.lineage import Lock, collect
 from gatesweep.track.vendor import must_answer
 
 Say = Callable[[str], None]
+Remote = RayCluster | KubeRayCluster
+"""Clusters to which the working tree travels."""
 PREFIX = "gatesweep-package-"
 
 
@@ -59,6 +62,29 @@ def submit(spec: SweepSpec, cluster: ClusterConfig, sweep_id: str, home: Path, s
     say(f"{cluster.name}: {runner.must_answer()}")
     _tell_of_tracking(cluster, say)
     return _send(Submitted(sweep_id, spec.name, cluster, spec.as_dict()), spec, runner, home, 1, (), say)
+
+
+def preview(spec: SweepSpec, cluster: ClusterConfig, sweep_id: str, home: Path, say: Say) -> dict[str, Any]:
+    """What `submit` would apply to Kubernetes, checked as it would be; nothing is sent, and nobody asked.
+
+    Raises:
+        UserError: as `submit` would, before it asks the cluster.
+    """
+    if not isinstance(cluster, KubeRayCluster):
+        raise ConfigError(f"a cluster of kind {cluster.kind} is sent no manifest", place="--dry-run",
+                          hint="a file of kind kuberay; gatesweep validate checks a file of any kind")
+    from gatesweep.launch.kube import rules
+    from gatesweep.launch.kube.manifest import rayjob
+    from gatesweep.launch.kube.ship import address_of
+
+    check_resources(spec, cluster)
+    check_data(spec, cluster)
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        archive, _ = _packed(spec, cluster, home, Path(folder), say)
+        order = Order(sweep_id, 1, job_id_of(sweep_id, 1), _words(Path(SENT), "{}", sweep_id, ()), archive)
+        manifest = rayjob(cluster, order, address_of(archive, cluster))
+    rules.refuse(manifest, cluster.name)
+    return manifest
 
 
 def again(followed: Followed, spec: SweepSpec, words: Sequence[str], say: Say) -> Sent:
@@ -124,6 +150,9 @@ def check_resources(spec: SweepSpec, cluster: ClusterConfig) -> None:
         if most is not None and wanted > most:
             raise ResourceError(f"resources.{name}: one trial asks for {wanted:g}, and {cluster.name} has at most"
                                 f" {most:g} a trial", hint=f"--set resources.{name}={most:g}")  # fmt: skip
+    if isinstance(cluster, KubeRayCluster) and not cluster.holds(asked.cpus, asked.gpus):
+        raise ResourceError(f"resources: a trial asks for {asked.cpus:g} CPUs and {asked.gpus:g} GPUs of one pod, and"
+                            f" no group of {cluster.name} has them", hint="`workers:` of the cluster's file")
     if cluster.kind == "local":
         from gatesweep.sweep.cluster import check
 
@@ -138,7 +167,7 @@ def _send(submitted: Submitted, spec: SweepSpec, runner: Runner, home: Path, num
     remember(submitted.with_attempt(Attempt(number, job_id, now(), seen)), home)
     size_bytes = None
     try:
-        if isinstance(cluster, RayCluster):
+        if isinstance(cluster, RayCluster | KubeRayCluster):
             with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
                 archive, size_bytes = _packed(spec, cluster, home, Path(folder), say)
                 order = Order(sweep_id, number, job_id, _words(Path(SENT), "{}", sweep_id, words), archive)
@@ -172,7 +201,7 @@ def _laid_out(submitted: Submitted, home: Path) -> tuple[Path, str]:
     return folder, f"{submitted.sweep_id}.{{}}"
 
 
-def _packed(spec: SweepSpec, cluster: RayCluster, home: Path, folder: Path, say: Say) -> tuple[Path, int]:
+def _packed(spec: SweepSpec, cluster: Remote, home: Path, folder: Path, say: Say) -> tuple[Path, int]:
     root = find_root() or Path.cwd()
     contents = package.measure(root, exclude=cluster.package.exclude, private=_private_files(cluster),
                                away=[home, *_storage_here(cluster)])  # fmt: skip
@@ -209,25 +238,29 @@ def _portable(spec: SweepSpec, root: Path) -> dict[str, Any]:
     return values
 
 
-def _storage_here(cluster: RayCluster) -> list[Path]:
+def _storage_here(cluster: Remote) -> list[Path]:
     """Its storage and its nodes' folder, where they lie within the project."""
     return [Path(folder) for folder in (cluster.where.storage, cluster.node.folder) if folder and "://" not in folder]
 
 
-def _private_files(cluster: RayCluster) -> list[Path]:
-    references = [*cluster.secrets.values(), *([cluster.auth.token] if cluster.auth.token else [])]
-    files = [reference.file for reference in references] + [cluster.tls.key]
+def _private_files(cluster: Remote) -> list[Path]:
+    files = [reference.file for reference in _references(cluster).values()]
+    files += [cluster.tls.key] if isinstance(cluster, RayCluster) else []
     return [Path(file) for file in files if file]
 
 
-def _values_here(cluster: RayCluster) -> dict[str, bytes]:
+def _values_here(cluster: Remote) -> dict[str, bytes]:
     """Secrets that this machine has, to be looked for in what is sent."""
     found = {}
-    references = {**cluster.secrets, **({"auth.token": cluster.auth.token} if cluster.auth.token else {})}
-    for name, reference in references.items():
+    for name, reference in _references(cluster).items():
         with suppress(ConfigError):
             found[name] = value_of(reference.as_dict(), name).encode()
     return found
+
+
+def _references(cluster: Remote) -> dict[str, Reference]:
+    token = cluster.auth.token if isinstance(cluster, RayCluster) else None
+    return {**cluster.secrets, **({"auth.token": token} if token else {})}
 
 
 def leftovers(older_than_s: float) -> list[Path]:
