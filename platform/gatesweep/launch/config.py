@@ -19,6 +19,7 @@ NEEDED = {
     "storage": ("hosts share a sweep's log and checkpoints",
                 "storage: /mnt/shared/gatesweep, a folder that every host sees, or storage: s3://bucket/prefix"),
 }
+_PLACES_OF_SECRETS = ("secrets", "auth", "tls", "pull_secrets", "secret_volumes")
 TYPES: dict[str, type[ClusterConfig]] = {"local": LocalCluster, "ray": RayCluster, "kuberay": KubeRayCluster}
 
 
@@ -69,7 +70,7 @@ def _refuse_secrets(raw: Mapping[str, Any], place: str) -> None:
         refuse_value(auth["token"], "auth.token", "token", place)
     elif auth is not None and not isinstance(auth, Mapping):
         refuse_value(None, "auth", "token", place)
-    for key, value in _plain_values({k: v for k, v in raw.items() if k not in ("secrets", "auth", "tls")}):
+    for key, value in _plain_values({k: v for k, v in raw.items() if k not in _PLACES_OF_SECRETS}):
         refuse_credentials(key, value, place)
 
 

@@ -76,7 +76,7 @@ class WorkerGroup(NodeGroup):
 class SecretKey(Section):
     """One value of a Kubernetes secret, by name."""
 
-    secret: Name
+    secret_name: Name
     """The secret, in the cluster's namespace."""
 
     key: str = Field("password", pattern=r"^[-._a-zA-Z0-9]+$")
@@ -142,7 +142,7 @@ class KubeRayCluster(ClusterConfig):
     head: NodeGroup = NodeGroup()
     """The head's pod: no trial runs on it."""
 
-    workers: Annotated[tuple[WorkerGroup, ...], Field(min_length=1)] = (WorkerGroup(name="workers"),)
+    workers: tuple[WorkerGroup, ...] = (WorkerGroup(name="workers"),)
     """Groups of worker pods."""
 
     volumes: dict[str, Name] = Field(default_factory=dict)
@@ -157,7 +157,7 @@ class KubeRayCluster(ClusterConfig):
     cache: CacheVolume = CacheVolume()
     """What each pod writes."""
 
-    ray_token: Name | None = None
+    ray_token_name: Name | None = None
     """The secret with Ray's token, under the key auth_token. None: the operator makes one for each job."""
 
     redis: Redis | None = None
@@ -181,6 +181,8 @@ class KubeRayCluster(ClusterConfig):
 
     @model_validator(mode="after")
     def _agrees(self) -> KubeRayCluster:
+        if not self.workers:
+            raise ValueError("workers: there is none, and trials run on nothing else\n\nhint: workers: [{name: cpu}]")
         if self.queue is not None and self.autoscale:
             raise ValueError("queue: Kueue admits a fixed number of pods, and autoscale: true lets it change"
                              "\n\nhint: autoscale: false; `replicas` pods of each group run then")  # fmt: skip

@@ -67,7 +67,7 @@ def ray_cluster(cluster: KubeRayCluster) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "rayVersion": version("ray"),
         "enableInTreeAutoscaling": cluster.autoscale,
-        "authOptions": {"mode": "token"} | ({"secretName": cluster.ray_token} if cluster.ray_token else {}),
+        "authOptions": {"mode": "token"} | ({"secretName": cluster.ray_token_name} if cluster.ray_token_name else {}),
         "headGroupSpec": {
             # no trial and no actor lands beside the driver and the cluster's own books
             "rayStartParams": {"num-cpus": "0", "num-gpus": "0", "dashboard-host": "0.0.0.0"},
@@ -138,5 +138,5 @@ def _redis(redis: Redis) -> dict[str, Any]:
     options: dict[str, Any] = {"redisAddress": redis.address}
     if redis.password:
         options["redisPassword"] = {"valueFrom": {"secretKeyRef": {
-            "name": redis.password.secret, "key": redis.password.key}}}  # fmt: skip
+            "name": redis.password.secret_name, "key": redis.password.key}}}  # fmt: skip
     return options
