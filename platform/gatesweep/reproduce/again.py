@@ -65,7 +65,8 @@ def _environment(recorded: Mapping[str, str], store: Store, top: Path | None) ->
     """This process's own, with the recorded settings, the same store, and the old tree's code first."""
     found = {key: value for key, value in os.environ.items() if key not in VARIABLES or key in _NOT_SET}
     found |= {key: value for key, value in recorded.items() if key in VARIABLES and key not in _NOT_SET}
-    found |= {"GATESWEEP_HOME": str(store.home), "MLFLOW_TRACKING_URI": store.uri}
+    found |= {"GATESWEEP_HOME": str(store.home), "MLFLOW_TRACKING_URI": store.uri,
+              "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}  # old trees let MLflow print beside the answer
     found.pop("GATESWEEP_ROOT", None)
     whole = top is not None and (top / SOURCE_ROOT).is_dir()
     platform = top / SOURCE_ROOT.parent if top is not None and whole else Path(gatesweep.__file__).parents[1]
