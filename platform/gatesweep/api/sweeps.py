@@ -149,12 +149,12 @@ def _entered(where: Where | None) -> Where:
 
 def _spec(spec: Any, overrides: Sequence[str]) -> SweepSpec:
     from gatesweep.config.loader import override
-    from gatesweep.sweep.spec import SweepSpec, load_spec, refuse_the_worst, spec_from
+    from gatesweep.sweep.spec import SweepSpec, load_spec, spec_from, startable
 
     if isinstance(spec, SweepSpec):
         return spec_from(override(spec.as_dict(), overrides), place="sweep") if overrides else spec
     if isinstance(spec, Mapping):
-        return refuse_the_worst(spec_from(override(dict(spec), overrides), place="sweep"), "sweep")
+        return startable(spec_from(override(dict(spec), overrides), place="sweep"), "sweep")
     return load_spec(Path(spec), overrides)
 
 

@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from gatesweep.errors import LogError
 from gatesweep.sweep.failures import Death
+from gatesweep.sweep.options import Budget
 from gatesweep.sweep.policies import breaker, policy_for
 from gatesweep.sweep.schedule import scheduler
 from gatesweep.sweep.search import searcher
-from gatesweep.sweep.spec import Budget, SweepSpec
+from gatesweep.sweep.spec import SweepSpec
 from gatesweep.sweep.trial import Assignment, Trial
 from gatesweep.track.log import ReadOnlyLog, SweepLog
 from gatesweep.track.records import BY_USER, Record
@@ -288,4 +289,4 @@ class Ledger:
         value = None if outcome == "failed" else self.value(trial)
         latest = trial.metrics[trial.epoch][self.spec.objective.metric] if trial.epoch in trial.metrics else None
         self.schedule.over(trial.name, trial.epoch, None if outcome == "failed" else latest)
-        self.search.tell(trial.number, value)
+        self.search.tell(trial.number, None if value is None else [value])

@@ -15,8 +15,9 @@ from gatesweep.errors import ConfigError, DataError, LogError, NotFound
 from gatesweep.runs.disk import check_disk
 from gatesweep.storage import Place
 from gatesweep.sweep.ledger import Ledger
+from gatesweep.sweep.options import Budget
 from gatesweep.sweep.session import Hooks, Opening, Say, Session, opened, place_of, working_copy
-from gatesweep.sweep.spec import Budget, SweepSpec, spec_from
+from gatesweep.sweep.spec import SweepSpec, spec_from
 from gatesweep.sweep.where import Where
 from gatesweep.track.lineage import collect
 from gatesweep.track.log import ReadOnlyLog, SweepLog, read

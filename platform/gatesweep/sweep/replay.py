@@ -63,7 +63,7 @@ def replay(where: Place) -> tuple[int, list[Difference]]:
             latest = values[trial][-1] if values[trial] and outcome != "failed" else None
             schedule.over(trial, len(values[trial]), latest)
             best = min(values[trial], key=lambda v: sign * v) if latest is not None else None
-            search.tell(numbers[trial], best)
+            search.tell(numbers[trial], None if best is None else [best])
     return compared, found
 
 

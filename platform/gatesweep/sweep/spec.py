@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -15,55 +15,10 @@ from gatesweep.config.section import Section
 from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from, name_of, read_experiment
+from gatesweep.sweep.options import Budget, Objective, SchedulerConfig, SearchConfig, idle
 from gatesweep.sweep.space import dotted, ordered, typed
 from gatesweep.tasks.registry import check_direction, epoch_metrics
 from gatesweep.train.config import KeepConfig
-
-
-class Objective(Section):
-    """What to make small or large."""
-
-    metric: str
-    """A metric that the task reports each epoch, e.g. val/mae."""
-
-    mode: Literal["min", "max"] = "min"
-    """Whether less or more of it is better."""
-
-
-class SearchConfig(Section):
-    """Who proposes the next configuration."""
-
-    name: Literal["tpe", "random", "grid"] = "tpe"
-    """tpe: Optuna's multivariate TPE; random; grid: every combination of choices, in order."""
-
-    seed: int = Field(1, ge=0, lt=2**32)
-    """Proposal n is a function of this seed, n, and the results it had seen."""
-
-    startup_trials: PositiveInt = 6
-    """Random proposals before tpe starts to model."""
-
-
-class SchedulerConfig(Section):
-    """Who stops the trials that promise little."""
-
-    name: Literal["asha", "none"] = "asha"
-    """asha: asynchronous successive halving (Li et al., 2018); none: every trial trains to the end."""
-
-    grace_epochs: PositiveInt = 2
-    """Epochs that every trial gets."""
-
-    reduction: Annotated[int, Field(ge=2)] = 3
-    """At each rung about one in this many goes on."""
-
-
-class Budget(Section):
-    """How much to try."""
-
-    trials: PositiveInt = 12
-    """How many configurations."""
-
-    concurrent: PositiveInt = 2
-    """How many of them at a time."""
 
 
 class Resources(Section):
@@ -143,6 +98,12 @@ class SweepSpec(Section):
                     idea = did_you_mean(other, self.space)
                     raise ValueError(f"space: '{key}' depends on '{other}', which is no dimension\n\nhint: {idea}")
         ordered(self.space)
+        if self.search.name == "cmaes":
+            always = [key for key, each in self.space.items() if each.kind != "choice" and not each.when]
+            if len(always) < 2:
+                hint = "`search: {name: tpe}` or gp take any space"
+                said = f"space: cmaes needs two ranges without `when`, and here are {len(always)}"
+                raise ValueError(f"{said}\n\nhint: {hint}")
         if self.search.name == "grid":
             ranges = [key for key, dimension in self.space.items() if dimension.kind != "choice"]
             if ranges:
@@ -229,12 +190,19 @@ def load_spec(path: Path, assignments: Sequence[str] = ()) -> SweepSpec:
         raw["experiment"] = {"file": raw["experiment"]}
     if isinstance(raw.get("experiment"), dict) and "file" in raw["experiment"]:
         raw["experiment"] = _merged(_experiment_file(raw["experiment"].pop("file"), path.parent), raw["experiment"])
-    return refuse_the_worst(spec_from(override(raw, assignments), place=str(path), folder=path.parent), str(path))
+    return startable(spec_from(override(raw, assignments), place=str(path), folder=path.parent), str(path))
 
 
-def refuse_the_worst(spec: SweepSpec, place: str) -> SweepSpec:
-    """A sweep that is to be started now must look for the best trial; one that was started otherwise is still read."""
+def startable(spec: SweepSpec, place: str) -> SweepSpec:
+    """What is asked of a sweep that is to be started now; one that was started otherwise is still read.
+
+    Raises:
+        ConfigError: it looks for the worst trial, or sets an option that does nothing.
+    """
     check_direction(spec.experiment.task, spec.objective.metric, spec.objective.mode, place=place, key="objective.mode")
+    for problem in (idle("search", spec.search), idle("scheduler", spec.scheduler)):
+        if problem:
+            raise ConfigError(problem[0], place=place, hint=problem[1])
     return spec
 
 

@@ -29,7 +29,7 @@ from gatesweep.track.store import Store
 if TYPE_CHECKING:
     from gatesweep.tasks.base import Task
 
-DECIDING = ("ray", "optuna", "torch", "pytorch-lightning", "numpy")
+DECIDING = ("ray", "optuna", "cmaes", "torch", "pytorch-lightning", "numpy", "scipy")
 """Packages whose version changes proposals, decisions or metrics; named in the log's first line."""
 
 
