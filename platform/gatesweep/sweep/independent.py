@@ -22,6 +22,9 @@ class Independent:
     def adopt(self, number: int, params: Params, memory: dict[str, Any]) -> None:
         """Nothing to remember."""
 
+    def observe(self, number: int, epoch: int, value: float) -> None:
+        """Nothing to learn."""
+
     def tell(self, number: int, values: Sequence[float] | None) -> None:
         """Nothing to learn."""
 

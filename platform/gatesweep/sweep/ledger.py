@@ -266,6 +266,7 @@ class Ledger:
         trial.host = record.get("host") or trial.host
         if record["event"] == "result":
             trial.epoch, trial.metrics[record["epoch"]] = record["epoch"], record["metrics"]
+            self.search.observe(trial.number, trial.epoch, record["metrics"][self.spec.objective.metric])
             if record["checkpoint"]:
                 trial.checkpoint = trial.checkpoints[record["epoch"]] = record["checkpoint"]
             if record["outcome"]:

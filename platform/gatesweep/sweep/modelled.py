@@ -52,6 +52,9 @@ class Modelled:
             state=TrialState.RUNNING, params=self._coded(params), system_attrs=memory,
             distributions={key: self._distribution(key) for key in params}))  # fmt: skip
 
+    def observe(self, number: int, epoch: int, value: float) -> None:
+        """It learns from trials that are over."""
+
     def tell(self, number: int, values: Sequence[float] | None) -> None:
         from optuna.trial import TrialState
 

@@ -1,7 +1,7 @@
 """What a sweep's file says of the search, the schedule and the budget: one section each, every option explained.
 
 An option belongs to some searches or schedules only (`USED_BY`). One that is set where it does nothing is refused
-before a sweep starts (`idle`); its default is what "not set" looks like.
+before a sweep starts (`checks`); its default is what "not set" looks like.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 from gatesweep.config.section import Section
 
 SearchName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"]
-SchedulerName = Literal["asha", "none"]
+SchedulerName = Literal["asha", "hyperband", "median", "none"]
 
 
 class Objective(Section):
@@ -44,6 +44,12 @@ class SearchConfig(Section):
     """tpe: points drawn from the good ones' density for each proposal, of which the most promising is taken; by
     default 24."""
 
+    learn_from: Literal["best", "rung"] | None = None
+    """tpe: what is told of a trial. best (the default): its best epoch, once it is over. rung, with a schedule that has
+    rungs: its best epoch up to the highest rung that enough trials have reached, as soon as it is there itself, so that
+    trials are compared after the same training; with `scheduler: {name: hyperband}` this is BOHB (Falkner et al.,
+    2018)."""
+
     sequence: Literal["sobol", "halton"] | None = None
     """qmc: which low-discrepancy sequence; by default sobol, scrambled by the seed (Owen, 1998)."""
 
@@ -62,13 +68,30 @@ class SchedulerConfig(Section):
     """Who stops the trials that promise little. docs/search.md says when to use which."""
 
     name: SchedulerName = "asha"
-    """asha: asynchronous successive halving (Li et al., 2018); none: every trial trains to the end."""
+    """asha: asynchronous successive halving (Li et al., 2020); hyperband: several of these side by side, from hasty to
+    patient; median: stops what is worse than the median of the others' running means (Golovin et al., 2017); none:
+    every trial trains to the end."""
 
     grace_epochs: PositiveInt = 2
-    """asha: epochs that every trial gets."""
+    """asha, hyperband, median: epochs that every trial gets."""
 
     reduction: Annotated[int, Field(ge=2)] = 3
-    """asha: at each rung about one in this many goes on."""
+    """asha, hyperband: at each rung about one in this many goes on."""
+
+    brackets: PositiveInt | None = None
+    """hyperband: how many halvings run side by side. The first begins to stop at `grace_epochs`, each further one
+    `reduction` times later; by default as many as `max_epochs` has room for."""
+
+    min_trials: PositiveInt | None = None
+    """median: other trials that must have come as far before one is stopped; by default 3."""
+
+    def milestones(self, max_epochs: int) -> list[int]:
+        """The rungs of asha and hyperband: grace_epochs · reduction^k, up to `max_epochs`."""
+        rungs, epoch = [], self.grace_epochs
+        while epoch <= max_epochs:
+            rungs.append(epoch)
+            epoch *= self.reduction
+        return rungs
 
 
 class Budget(Section):
@@ -85,24 +108,17 @@ USED_BY: Mapping[str, Mapping[str, Sequence[str]]] = {
     "search": {
         "startup_trials": ("tpe", "gp", "cmaes"),
         "candidates": ("tpe",),
+        "learn_from": ("tpe",),
         "sequence": ("qmc",),
         "deterministic": ("gp",),
         "population": ("cmaes",),
         "separable": ("cmaes",),
     },
-    "scheduler": {"grace_epochs": ("asha",), "reduction": ("asha",)},
+    "scheduler": {
+        "grace_epochs": ("asha", "hyperband", "median"),
+        "reduction": ("asha", "hyperband"),
+        "brackets": ("hyperband",),
+        "min_trials": ("median",),
+    },
 }
 """Section -> option -> the names for which it does something. What is not here is for all."""
-
-
-def idle(section: Literal["search", "scheduler"], config: SearchConfig | SchedulerConfig) -> tuple[str, str] | None:
-    """The first option that is set and does nothing: what to say of it, and a hint."""
-    for option, names in USED_BY[section].items():
-        value, default = getattr(config, option), type(config).model_fields[option].default
-        if value != default and config.name not in names:
-            shown = "none" if default is None else default
-            return (
-                f"{section}.{option}: {value!r} does nothing with `{section}.name: {config.name}`",
-                f"leave it out (or --set {section}.{option}={shown}); it is for {', '.join(names)}",
-            )
-    return None

@@ -51,6 +51,7 @@ def replay(where: Place) -> tuple[int, list[Difference]]:
             compared += 1
             value = record["metrics"][spec.objective.metric]
             values[trial].append(value)
+            search.observe(numbers[trial], record["epoch"], value)
             decision = "continue" if schedule.goes_on(trial, record["epoch"], value) else "stop"
             if decision != record["decision"]:
                 found.append(Difference(line, trial, "decision", record["decision"], decision))

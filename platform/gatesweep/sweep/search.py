@@ -26,6 +26,9 @@ class Searcher(Protocol):
     def adopt(self, number: int, params: Params, memory: dict[str, Any]) -> None:
         """Take over a proposal from the log as if it had just been made."""
 
+    def observe(self, number: int, epoch: int, value: float) -> None:
+        """Trial `number` has this (first) objective after `epoch`."""
+
     def tell(self, number: int, values: Sequence[float] | None) -> None:
         """Trial `number` is over with these objectives at its best epoch; None: it failed."""
 
@@ -36,6 +39,7 @@ class Searcher(Protocol):
 def searcher(spec: SweepSpec) -> Searcher:
     """The searcher that the spec names."""
     from gatesweep.sweep import independent, modelled
+    from gatesweep.sweep.rungs import RungTPE
 
     space, config, modes = spec.space, spec.search, [spec.objective.mode]
     match config.name:
@@ -45,6 +49,9 @@ def searcher(spec: SweepSpec) -> Searcher:
             return independent.Grid(space)
         case "qmc":
             return independent.Quasi(space, config)
+        case "tpe" if config.learn_from == "rung":
+            rungs = spec.scheduler.milestones(spec.experiment.trainer.max_epochs)
+            return RungTPE(space, config, modes, [*rungs, spec.experiment.trainer.max_epochs])
         case "tpe":
             return modelled.TPE(space, config, modes)
         case "gp":

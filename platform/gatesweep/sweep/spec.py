@@ -15,7 +15,8 @@ from gatesweep.config.section import Section
 from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from, name_of, read_experiment
-from gatesweep.sweep.options import Budget, Objective, SchedulerConfig, SearchConfig, idle
+from gatesweep.sweep.checks import check_options, check_schedule
+from gatesweep.sweep.options import Budget, Objective, SchedulerConfig, SearchConfig
 from gatesweep.sweep.space import dotted, ordered, typed
 from gatesweep.tasks.registry import check_direction, epoch_metrics
 from gatesweep.train.config import KeepConfig
@@ -167,18 +168,7 @@ def _checked(spec: SweepSpec, place: str) -> SweepSpec:
             place=place,
             hint=did_you_mean(spec.objective.metric, sorted(metrics)),
         )
-    if spec.scheduler.name == "asha" and spec.scheduler.grace_epochs > spec.experiment.trainer.max_epochs:
-        raise ConfigError(
-            f"scheduler.grace_epochs: {spec.scheduler.grace_epochs} is more than the experiment's "
-            f"max_epochs {spec.experiment.trainer.max_epochs}",
-            place=place,
-        )
-    if spec.scheduler.name == "asha" and "trainer.max_epochs" in spec.space:
-        raise ConfigError(
-            "space: asha needs the same 'trainer.max_epochs' for every trial",
-            place=place,
-            hint="take it out of the space, or use `scheduler: {name: none}`",
-        )
+    check_schedule(spec, place)
     return spec.model_copy(update={"space": typed(spec.space, spec.experiment, place)})
 
 
@@ -200,9 +190,7 @@ def startable(spec: SweepSpec, place: str) -> SweepSpec:
         ConfigError: it looks for the worst trial, or sets an option that does nothing.
     """
     check_direction(spec.experiment.task, spec.objective.metric, spec.objective.mode, place=place, key="objective.mode")
-    for problem in (idle("search", spec.search), idle("scheduler", spec.scheduler)):
-        if problem:
-            raise ConfigError(problem[0], place=place, hint=problem[1])
+    check_options(spec, place)
     return spec
 
 

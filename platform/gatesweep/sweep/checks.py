@@ -1,0 +1,69 @@
+"""What a sweep's parts must be to each other, beyond what each section knows of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from gatesweep.errors import ConfigError
+from gatesweep.sweep.options import USED_BY, SchedulerConfig, SearchConfig
+
+if TYPE_CHECKING:
+    from gatesweep.sweep.spec import SweepSpec
+
+WITH_RUNGS = ("asha", "hyperband")
+
+
+def check_schedule(spec: SweepSpec, place: str) -> None:
+    """A schedule that fits the experiment's epochs and the search.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    schedule, max_epochs = spec.scheduler, spec.experiment.trainer.max_epochs
+    if spec.search.learn_from == "rung" and schedule.name not in WITH_RUNGS:
+        raise ConfigError(f"search.learn_from: rung needs a schedule with rungs, and scheduler.name is {schedule.name}",
+                          place=place, hint="`scheduler: {name: hyperband}` or asha")  # fmt: skip
+    if schedule.name == "none":
+        return
+    if schedule.grace_epochs > max_epochs:
+        raise ConfigError(
+            f"scheduler.grace_epochs: {schedule.grace_epochs} is more than the experiment's max_epochs {max_epochs}",
+            place=place,
+        )
+    room = len(schedule.milestones(max_epochs))
+    if (schedule.brackets or 1) > room:
+        raise ConfigError(
+            f"scheduler.brackets: {schedule.brackets} do not fit into the experiment's {max_epochs} epochs",
+            place=place,
+            hint=f"with this grace_epochs and reduction at most {room}",
+        )
+    if "trainer.max_epochs" in spec.space:
+        raise ConfigError(
+            f"space: {schedule.name} needs the same 'trainer.max_epochs' for every trial",
+            place=place,
+            hint="take it out of the space, or use `scheduler: {name: none}`",
+        )
+
+
+def check_options(spec: SweepSpec, place: str) -> None:
+    """No option is set where it does nothing.
+
+    Raises:
+        ConfigError: one is.
+    """
+    for problem in (_idle("search", spec.search), _idle("scheduler", spec.scheduler)):
+        if problem:
+            raise ConfigError(problem[0], place=place, hint=problem[1])
+
+
+def _idle(section: Literal["search", "scheduler"], config: SearchConfig | SchedulerConfig) -> tuple[str, str] | None:
+    """The first option that is set and does nothing: what to say of it, and a hint."""
+    for option, names in USED_BY[section].items():
+        value, default = getattr(config, option), type(config).model_fields[option].default
+        if value != default and config.name not in names:
+            shown = "none" if default is None else default
+            return (
+                f"{section}.{option}: {value!r} does nothing with `{section}.name: {config.name}`",
+                f"leave it out (or --set {section}.{option}={shown}); it is for {', '.join(names)}",
+            )
+    return None
