@@ -39,12 +39,17 @@ class Sweep:
     compare: str = ""
     """MLflow's page that compares the best hundred trials, to go behind the address that serves the store."""
     stopped: str | None = None
+    """Why it ended before every trial was over."""
+    budget: str | None = None
+    """The budget that was spent first, where one ended it: `wall_time`, `target`, …"""
 
     @property
     def exit_code(self) -> int:
-        """0 done; 130 stopped by the user; 3 paused by the breaker, or without one completed trial."""
+        """0 done, or a budget spent; 130 stopped by the user; 3 paused by the breaker, or with nothing to show."""
         if self.stopped == BY_USER:
             return EXIT_INTERRUPTED
+        if self.budget:
+            return EXIT_OK if self.best else EXIT_VERDICT
         return EXIT_OK if self.outcomes["completed"] and not self.stopped else EXIT_VERDICT
 
     def trials(self) -> pd.DataFrame:
@@ -65,6 +70,7 @@ class Sweep:
             "report": self.report,
             "wall_s": self.wall_s,
             "stopped": self.stopped,
+            "budget": self.budget,
         }
 
 

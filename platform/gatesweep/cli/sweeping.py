@@ -72,7 +72,10 @@ def _conduct(conduct: Callable[[Any, Any], Sweep], as_json: bool) -> None:
             print_json(ended.as_dict())
         else:
             _summary(ended)
-        if ended.stopped:
+        if ended.budget:
+            more = f"gatesweep resume {ended.sweep_id} --set budget.{ended.budget}=…"
+            say(f"ended by {ended.stopped}; go on with more: {more}")
+        elif ended.stopped:
             say(f"stopped by {ended.stopped}; go on with: gatesweep resume {ended.sweep_id}")
         if ended.exit_code:
             raise typer.Exit(ended.exit_code)

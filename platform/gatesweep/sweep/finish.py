@@ -36,7 +36,7 @@ def finish(session: Session) -> dict[str, Any]:
         session.projector.finish(outcome, _answer(session, ranked[0], best) if best else "")
     finally:
         unsent = session.close(away_s=PATIENT_S if session.where.shared else 0.0)
-    if over and not unsent:
+    if over and not unsent and all(trial.outcome for trial in ledger.trials.values()):
         session.place.delete("trials")
         shutil.rmtree(session.folder / "trials", ignore_errors=True)
     experiment_id, projector = session.projector.experiment_id or "", session.projector
@@ -52,6 +52,7 @@ def finish(session: Session) -> dict[str, Any]:
         "view": view,
         "compare": compare_address(experiment_id, runs, ""),
         "stopped": ledger.stopped,
+        "budget": ledger.spent,
     }
 
 

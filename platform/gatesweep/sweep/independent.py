@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from gatesweep.config.digest import seed_of
-from gatesweep.config.dimension import Dimension
+from gatesweep.sweep.draws import at_unit, draw
 from gatesweep.sweep.options import SearchConfig
 from gatesweep.sweep.search import Params, Space
 from gatesweep.sweep.space import active, ordered
@@ -40,7 +39,7 @@ class Random(Independent):
 
     def propose(self, number: int) -> tuple[Params, dict[str, Any]] | None:
         rng = np.random.default_rng(seed_of(self.config.seed, "random", number))
-        return _filled(self.space, lambda key: _draw(self.space[key], rng)), {}
+        return _filled(self.space, lambda key: draw(self.space[key], rng)), {}
 
 
 class Grid(Independent):
@@ -88,36 +87,3 @@ def _filled(space: Space, value: Callable[[str], Any]) -> Params:
         if active(space, key, params):
             params[key] = drawn
     return params
-
-
-def at_unit(dimension: Dimension, unit: float) -> Any:
-    """The value that lies at `unit` in [0, 1) of a dimension: its quantile function."""
-    if dimension.kind == "choice":
-        return dimension.corners[int(unit * len(dimension.corners))]
-    low, high = dimension.bounds
-    match dimension.kind:
-        case "uniform":
-            return low + unit * (high - low)
-        case "log_uniform":
-            return math.exp(math.log(low) + unit * math.log(high / low))
-        case "int_uniform":
-            return int(low) + int(unit * (high - low + 1))
-        case _:
-            drawn = math.exp(math.log(low - 0.5) + unit * math.log((high + 0.5) / (low - 0.5)))
-            return int(min(max(round(drawn), low), high))
-
-
-def _draw(dimension: Dimension, rng: np.random.Generator) -> Any:
-    if dimension.kind == "choice":
-        return dimension.corners[int(rng.integers(len(dimension.corners)))]
-    low, high = dimension.bounds
-    match dimension.kind:
-        case "uniform":
-            return float(rng.uniform(low, high))
-        case "log_uniform":
-            return float(math.exp(rng.uniform(math.log(low), math.log(high))))
-        case "int_uniform":
-            return int(rng.integers(int(low), int(high) + 1))
-        case _:
-            drawn = math.exp(rng.uniform(math.log(low - 0.5), math.log(high + 0.5)))
-            return int(min(max(round(drawn), low), high))

@@ -6,10 +6,11 @@ before a sweep starts (`checks`); its default is what "not set" looks like.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from gatesweep.config.section import Section
 
@@ -63,6 +64,10 @@ class SearchConfig(Section):
     """cmaes: learn a scale per dimension and no correlations (Ros & Hansen, 2008), for many dimensions and few trials;
     by default false."""
 
+    points: tuple[dict[str, Any], ...] | None = None
+    """All but grid: configurations to try first, each a value for dimensions of the space; what one leaves out is drawn
+    at random."""
+
 
 class SchedulerConfig(Section):
     """Who stops the trials that promise little. docs/search.md says when to use which."""
@@ -94,8 +99,22 @@ class SchedulerConfig(Section):
         return rungs
 
 
+class Resources(Section):
+    """What one worker of one trial gets."""
+
+    cpus: PositiveInt = 1
+    """CPU cores, and torch threads, per worker."""
+
+    gpus: NonNegativeFloat = 0.0
+    """GPUs per worker; a share such as 0.25 packs trials onto one."""
+
+    workers: Annotated[int, Field(ge=1, le=1)] = 1
+    """Workers per trial."""
+
+
 class Budget(Section):
-    """How much to try."""
+    """How much to try. Whatever is used up first ends the sweep: nothing new starts, running trials stop at their next
+    epoch and stay resumable, the best one is tested and reported. `resume --set budget.…` goes on with more."""
 
     trials: PositiveInt = 12
     """How many configurations."""
@@ -103,12 +122,41 @@ class Budget(Section):
     concurrent: PositiveInt = 2
     """How many of them at a time."""
 
+    wall_time: Annotated[str, Field(pattern=r"^\d+(\.\d+)?[smhd]$")] | None = None
+    """Time with its unit, s, m, h or d: 90m, 2.5h. Rests between a stop and a resume do not count."""
+
+    cpu_hours: PositiveFloat | None = None
+    """Hours of all attempts together, times the cores of a trial."""
+
+    gpu_hours: PositiveFloat | None = None
+    """Hours of all attempts together, times the GPUs of a trial."""
+
+    target: float | None = None
+    """A value of the objective that is good enough, of any epoch of any trial."""
+
+    no_improvement: PositiveInt | None = None
+    """Trials that end, without failing, one after the other and none better than the best before."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether more than the number of trials ends the sweep."""
+        limits = (self.wall_time, self.cpu_hours, self.gpu_hours, self.target, self.no_improvement)
+        return any(limit is not None for limit in limits)
+
+    @property
+    def wall_ms(self) -> float:
+        """`wall_time` in milliseconds; endless where there is none."""
+        if self.wall_time is None:
+            return math.inf
+        return float(self.wall_time[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[self.wall_time[-1]] * 1000
+
 
 USED_BY: Mapping[str, Mapping[str, Sequence[str]]] = {
     "search": {
         "startup_trials": ("tpe", "gp", "cmaes"),
         "candidates": ("tpe",),
         "learn_from": ("tpe",),
+        "points": ("tpe", "random", "qmc", "gp", "cmaes"),
         "sequence": ("qmc",),
         "deterministic": ("gp",),
         "population": ("cmaes",),

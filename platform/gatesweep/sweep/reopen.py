@@ -140,7 +140,7 @@ def _extended(records: list[Record], spec: SweepSpec, assignments: Sequence[str]
             raise ConfigError(
                 f"a sweep's {assignment.partition('=')[0]} cannot change on the way",
                 place="--set",
-                hint="resume takes budget.trials and budget.concurrent; start a new sweep for the rest",
+                hint="resume takes budget.…, such as budget.trials=40; start a new sweep for the rest",
             )
     try:
         budget = Budget(**override({"budget": current}, assignments)["budget"])

@@ -37,7 +37,14 @@ class Searcher(Protocol):
 
 
 def searcher(spec: SweepSpec) -> Searcher:
-    """The searcher that the spec names."""
+    """The searcher that the spec names, guided by what else it says of the search."""
+    from gatesweep.sweep.guided import Guided
+
+    search = _named(spec)
+    return Guided(search, spec.search.points) if spec.search.points else search
+
+
+def _named(spec: SweepSpec) -> Searcher:
     from gatesweep.sweep import independent, modelled
     from gatesweep.sweep.rungs import RungTPE
 

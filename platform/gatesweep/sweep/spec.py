@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from gatesweep.config.dimension import Dimension
 from gatesweep.config.loader import build, did_you_mean, override, put
@@ -16,23 +16,11 @@ from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from, name_of, read_experiment
 from gatesweep.sweep.checks import check_options, check_schedule
-from gatesweep.sweep.options import Budget, Objective, SchedulerConfig, SearchConfig
+from gatesweep.sweep.options import Budget, Objective, Resources, SchedulerConfig, SearchConfig
+from gatesweep.sweep.points import checked_points
 from gatesweep.sweep.space import dotted, ordered, typed
 from gatesweep.tasks.registry import check_direction, epoch_metrics
 from gatesweep.train.config import KeepConfig
-
-
-class Resources(Section):
-    """What one worker of one trial gets."""
-
-    cpus: PositiveInt = 1
-    """CPU cores, and torch threads, per worker."""
-
-    gpus: NonNegativeFloat = 0.0
-    """GPUs per worker; a share such as 0.25 packs trials onto one."""
-
-    workers: Annotated[int, Field(ge=1, le=1)] = 1
-    """Workers per trial."""
 
 
 class FailureConfig(Section):
@@ -169,7 +157,11 @@ def _checked(spec: SweepSpec, place: str) -> SweepSpec:
             hint=did_you_mean(spec.objective.metric, sorted(metrics)),
         )
     check_schedule(spec, place)
-    return spec.model_copy(update={"space": typed(spec.space, spec.experiment, place)})
+    spec = spec.model_copy(update={"space": typed(spec.space, spec.experiment, place)})
+    if spec.search.points:
+        points = checked_points(spec.space, spec.search.points, spec.search.seed, place)
+        spec = spec.model_copy(update={"search": spec.search.model_copy(update={"points": points})})
+    return spec
 
 
 def load_spec(path: Path, assignments: Sequence[str] = ()) -> SweepSpec:

@@ -10,6 +10,7 @@ from typing import Any
 from gatesweep.report.view import DeathView, SweepView, TrialView
 from gatesweep.sweep.failures import WORDS
 from gatesweep.sweep.ledger import Ledger
+from gatesweep.sweep.spending import AFTER_A_REST
 from gatesweep.sweep.trial import Trial
 from gatesweep.track.records import Record
 
@@ -85,7 +86,7 @@ def wall_s(records: list[Record]) -> float:
     """Seconds in which the sweep was being worked on: the time between a death and the next `resume` does not count."""
     total = 0
     for before, after in itertools.pairwise(records):
-        if after["event"] != "resume":
+        if after["event"] not in AFTER_A_REST:
             total += after["ts"] - before["ts"]
     return round(total / 1000, 3)
 
