@@ -17,7 +17,7 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize("search", ["tpe", "random", "qmc", "gp", "cmaes"])
+@pytest.mark.parametrize("search", ["tpe", "random", "qmc", "gp", "cmaes", "nsga2"])
 def test_points_come_first_and_a_killed_search_goes_on_as_an_unkilled_one(tmp_path: Path, search):
     spec = make_spec(search={"name": search, "seed": 2, "points": POINTS}, failure={"retries": 99},
                      budget={"trials": 9, "concurrent": 1})  # fmt: skip

@@ -22,6 +22,7 @@ SEARCHES = [
     {"name": "gp", "startup_trials": 3},
     {"name": "cmaes", "population": 4},
     {"name": "cmaes", "population": 4, "separable": True},
+    {"name": "nsga2", "population": 4, "crossover": 0.8, "mutation": 0.3},
 ]
 
 

@@ -40,6 +40,8 @@ class Sweep:
     """MLflow's page that compares the best hundred trials, to go behind the address that serves the store."""
     stopped: str | None = None
     """Why it ended before every trial was over."""
+    pareto: list[dict[str, Any]] = field(default_factory=list)
+    """With several objectives: the trials of the Pareto front, the best by the first objective first."""
     budget: str | None = None
     """The budget that was spent first, where one ended it: `wall_time`, `target`, …"""
 
@@ -67,6 +69,7 @@ class Sweep:
             "trials": len(self.view.trials),
             "outcomes": self.outcomes,
             "best": self.best,
+            "pareto": self.pareto,
             "report": self.report,
             "wall_s": self.wall_s,
             "stopped": self.stopped,

@@ -4,13 +4,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from gatesweep.config.loader import did_you_mean
 from gatesweep.errors import ConfigError
 from gatesweep.sweep.options import USED_BY, SchedulerConfig, SearchConfig
+from gatesweep.tasks.registry import epoch_metrics
 
 if TYPE_CHECKING:
     from gatesweep.sweep.spec import SweepSpec
 
+FOR_SEVERAL = ("tpe", "gp", "nsga2", "random", "grid", "qmc")
 WITH_RUNGS = ("asha", "hyperband")
+
+
+def check_goals(spec: SweepSpec, place: str) -> None:
+    """Objectives that the task reports, and of which the rest of the file can take several.
+
+    Raises:
+        ConfigError: one is not reported, or there are several where only one makes sense.
+    """
+    experiment, names = spec.experiment, [goal.metric for goal in spec.goals]
+    metrics = epoch_metrics(experiment.task, experiment.data, experiment.model)
+    for name in names:
+        if metrics and name not in metrics:
+            raise ConfigError(
+                f"objective.metric: {experiment.task} reports no '{name}' while it trains, as it is configured",
+                place=place,
+                hint=did_you_mean(name, sorted(metrics)),
+            )
+    if len(names) == 1:
+        return
+    twice = next((name for name in names if names.count(name) > 1), None)
+    problems = {
+        f"objective: '{twice}' is there twice": twice,
+        f"search.name: {spec.search.name} takes one objective": spec.search.name not in FOR_SEVERAL,
+        f"scheduler.name: {spec.scheduler.name} takes one objective": spec.scheduler.name != "none",
+        "budget.target: takes one objective": spec.budget.target is not None,
+        "budget.no_improvement: takes one objective": spec.budget.no_improvement is not None,
+    }
+    hints = {"search": "`search: {name: nsga2}` or tpe", "scheduler": "`scheduler: {name: none}`"}
+    for problem, is_there in problems.items():
+        if is_there:
+            more = "" if twice else f", and here are {len(names)}"
+            raise ConfigError(f"{problem}{more}", place=place, hint=hints.get(problem.partition(".")[0]))
 
 
 def check_schedule(spec: SweepSpec, place: str) -> None:

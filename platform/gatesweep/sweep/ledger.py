@@ -195,7 +195,7 @@ class Ledger(Standing):
         best = next(iter(self.ranked()), None) if self.budget.target is not None else None
         over = spent(
             self.budget, self.spending, self.spec.resources, busy_ms=sum(t.busy_ms for t in self.trials.values()),
-            best=self.value(best) if best else None, mode=self.spec.objective.mode, now_ms=self.clock())  # fmt: skip
+            best=self.value(best) if best else None, mode=self.spec.goal.mode, now_ms=self.clock())  # fmt: skip
         if over:
             self.stop(f"budget.{over[0]}: {over[1]}", budget=over[0])
 
@@ -232,7 +232,7 @@ class Ledger(Standing):
         self._apply(record, proposed=False)
 
     def _decide(self, trial: Trial, epoch: int, metrics: dict[str, float]) -> bool:
-        return self.schedule.goes_on(trial.name, epoch, metrics[self.spec.objective.metric])
+        return self.schedule.goes_on(trial.name, epoch, metrics[self.spec.goal.metric])
 
     def _apply(self, record: Record, *, proposed: bool) -> None:
         trial = self.trials.get(record.get("trial", ""))
@@ -266,7 +266,7 @@ class Ledger(Standing):
         trial.host = record.get("host") or trial.host
         if record["event"] == "result":
             trial.epoch, trial.metrics[record["epoch"]] = record["epoch"], record["metrics"]
-            self.search.observe(trial.number, trial.epoch, record["metrics"][self.spec.objective.metric])
+            self.search.observe(trial.number, trial.epoch, record["metrics"][self.spec.goal.metric])
             if record["checkpoint"]:
                 trial.checkpoint = trial.checkpoints[record["epoch"]] = record["checkpoint"]
             if record["outcome"]:
@@ -288,8 +288,8 @@ class Ledger(Standing):
     def _over(self, trial: Trial, outcome: str, reason: str | None) -> None:
         trial.outcome, trial.reason = outcome, reason
         value = None if outcome == "failed" else self.value(trial)
-        latest = trial.metrics[trial.epoch][self.spec.objective.metric] if trial.epoch in trial.metrics else None
+        latest = trial.metrics[trial.epoch][self.spec.goal.metric] if trial.epoch in trial.metrics else None
         self.schedule.over(trial.name, trial.epoch, None if outcome == "failed" else latest)
-        self.search.tell(trial.number, None if value is None else [value])
+        self.search.tell(trial.number, None if outcome == "failed" else self.values(trial))
         if value is not None:
-            self.spending.ended(value, self.spec.objective.mode)
+            self.spending.ended(value, self.spec.goal.mode)

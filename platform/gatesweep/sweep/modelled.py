@@ -4,9 +4,10 @@ What Optuna knows is a study in memory, told of every proposal and every end in 
 
     asks nothing twice   TPE, GP: a function of the study's trials. A proposal of the log is put into a study as it is,
                          with what the sampler noted about it (`memory`).
-    asked again          CMA-ES keeps its covariance in notes on the trials. These notes would be pickles, so they stay
-                         out of the log: the sampler is asked at every proposal of the log as it was then, which writes
-                         its notes anew, and the proposal itself is taken from the log.
+    asked again          CMA-ES keeps its covariance in notes on the trials, NSGA-II its generations and parents. Some
+                         of these notes would be pickles, so they stay out of the log: the sampler is asked at every
+                         proposal of the log as it was then, which writes its notes anew, and the proposal itself is
+                         taken from the log.
 """
 
 from __future__ import annotations
@@ -184,6 +185,20 @@ class CMAES(AskedAgain):
             seed=seed, n_startup_trials=self._startup(1), popsize=self.config.population,
             use_separable_cma=bool(self.config.separable), independent_sampler=_beside(seed, self._startup(6)),
             warn_independent_sampling=False)  # fmt: skip
+
+
+class NSGA2(AskedAgain):
+    """Non-dominated sorting genetic algorithm II (Deb et al., 2002), Optuna's: children of the parents that fewest
+    others dominate, and among equals of those that stand alone. Conditional dimensions are drawn at random.
+    """
+
+    def _sampler(self, seed: int) -> Any:
+        import optuna
+
+        crossover = 0.9 if self.config.crossover is None else self.config.crossover
+        return optuna.samplers.NSGAIISampler(
+            seed=seed, population_size=self.config.population or 16, crossover_prob=crossover,
+            mutation_prob=self.config.mutation)  # fmt: skip
 
 
 def _beside(seed: int, startup_trials: int) -> Any:

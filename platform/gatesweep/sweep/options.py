@@ -10,11 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, Tag
 
 from gatesweep.config.section import Section
 
-SearchName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes"]
+SearchName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "nsga2"]
 SchedulerName = Literal["asha", "hyperband", "median", "none"]
 
 
@@ -28,12 +28,21 @@ class Objective(Section):
     """Whether less or more of it is better."""
 
 
+Objectives = Annotated[
+    Annotated[Objective, Tag("tagged-one")]
+    | Annotated[tuple[Objective, ...], Field(min_length=1), Tag("tagged-several")],
+    Discriminator(lambda given: "tagged-several" if isinstance(given, list | tuple) else "tagged-one"),
+]
+"""One objective, or a list of them."""
+
+
 class SearchConfig(Section):
     """Who proposes the next configuration. docs/search.md says when to use which."""
 
     name: SearchName = "tpe"
     """tpe: Optuna's multivariate TPE; random; grid: every combination of choices, in order; qmc: quasi-random, evenly
-    spread; gp: Optuna's Gaussian process; cmaes: CMA-ES (Hansen & Ostermeier, 2001)."""
+    spread; gp: Optuna's Gaussian process; cmaes: CMA-ES (Hansen & Ostermeier, 2001); nsga2: NSGA-II (Deb et al.,
+    2002). Several objectives are for nsga2, tpe, gp and those that need no results."""
 
     seed: int = Field(1, ge=0, lt=2**32)
     """Proposal n is a function of this seed, n, and the results it had seen."""
@@ -58,7 +67,13 @@ class SearchConfig(Section):
     """gp: whether the same configuration would always score the same, so that no noise is fitted; by default false."""
 
     population: Annotated[int, Field(ge=4)] | None = None
-    """cmaes: trials a generation; by default 4 + ⌊3 ln d⌋ in d dimensions."""
+    """cmaes, nsga2: trials a generation; by default 4 + ⌊3 ln d⌋ in d dimensions, for nsga2 16."""
+
+    crossover: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    """nsga2: how likely a trial mixes the values of two parents instead of taking one's; by default 0.9."""
+
+    mutation: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    """nsga2: how likely each value is drawn anew; by default one of the d values, 1/d."""
 
     separable: bool | None = None
     """cmaes: learn a scale per dimension and no correlations (Ros & Hansen, 2008), for many dimensions and few trials;
@@ -156,10 +171,12 @@ USED_BY: Mapping[str, Mapping[str, Sequence[str]]] = {
         "startup_trials": ("tpe", "gp", "cmaes"),
         "candidates": ("tpe",),
         "learn_from": ("tpe",),
-        "points": ("tpe", "random", "qmc", "gp", "cmaes"),
+        "points": ("tpe", "random", "qmc", "gp", "cmaes", "nsga2"),
         "sequence": ("qmc",),
         "deterministic": ("gp",),
-        "population": ("cmaes",),
+        "population": ("cmaes", "nsga2"),
+        "crossover": ("nsga2",),
+        "mutation": ("nsga2",),
         "separable": ("cmaes",),
     },
     "scheduler": {

@@ -71,11 +71,11 @@ class Asha:
     def __init__(self, spec: SweepSpec, grace_epochs: int) -> None:
         from ray.tune.schedulers import ASHAScheduler
 
-        self.metric = spec.objective.metric
+        self.metric = spec.goal.metric
         self.ray: Any = ASHAScheduler(
             time_attr="epoch",
             metric=self.metric,
-            mode=spec.objective.mode,
+            mode=spec.goal.mode,
             brackets=1,
             max_t=spec.experiment.trainer.max_epochs,
             grace_period=grace_epochs,
@@ -153,9 +153,9 @@ class Median:
     def __init__(self, spec: SweepSpec) -> None:
         from ray.tune.schedulers import MedianStoppingRule
 
-        self.metric = spec.objective.metric
+        self.metric = spec.goal.metric
         self.ray: Any = MedianStoppingRule(
-            time_attr="epoch", metric=self.metric, mode=spec.objective.mode, grace_period=spec.scheduler.grace_epochs,
+            time_attr="epoch", metric=self.metric, mode=spec.goal.mode, grace_period=spec.scheduler.grace_epochs,
             min_samples_required=spec.scheduler.min_trials or 3,
             min_time_slice=math.inf,  # type: ignore[arg-type]  # it pauses no trial in favour of one that waits
         )  # fmt: skip

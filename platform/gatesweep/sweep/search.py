@@ -48,7 +48,7 @@ def _named(spec: SweepSpec) -> Searcher:
     from gatesweep.sweep import independent, modelled
     from gatesweep.sweep.rungs import RungTPE
 
-    space, config, modes = spec.space, spec.search, [spec.objective.mode]
+    space, config, modes = spec.space, spec.search, [goal.mode for goal in spec.goals]
     match config.name:
         case "random":
             return independent.Random(space, config)
@@ -65,3 +65,5 @@ def _named(spec: SweepSpec) -> Searcher:
             return modelled.GaussianProcess(space, config, modes)
         case "cmaes":
             return modelled.CMAES(space, config, modes)
+        case "nsga2":
+            return modelled.NSGA2(space, config, modes)

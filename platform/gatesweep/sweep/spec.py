@@ -15,11 +15,11 @@ from gatesweep.config.section import Section
 from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from, name_of, read_experiment
-from gatesweep.sweep.checks import check_options, check_schedule
-from gatesweep.sweep.options import Budget, Objective, Resources, SchedulerConfig, SearchConfig
+from gatesweep.sweep.checks import check_goals, check_options, check_schedule
+from gatesweep.sweep.options import Budget, Objective, Objectives, Resources, SchedulerConfig, SearchConfig
 from gatesweep.sweep.points import checked_points
 from gatesweep.sweep.space import dotted, ordered, typed
-from gatesweep.tasks.registry import check_direction, epoch_metrics
+from gatesweep.tasks.registry import check_direction
 from gatesweep.train.config import KeepConfig
 
 
@@ -52,8 +52,8 @@ class SweepSpec(Section):
     experiment: ExperimentConfig
     """The training that the space varies: a file's path, beside this one, or the sections themselves."""
 
-    objective: Objective
-    """What to make small or large."""
+    objective: Objectives
+    """What to make small or large; a list of these searches for the Pareto front."""
 
     space: dict[str, Dimension] = Field(min_length=1)
     """Dotted keys of the experiment, each with its range or choices."""
@@ -100,6 +100,16 @@ class SweepSpec(Section):
                 raise ValueError(f"space: a grid takes choices only, and '{ranges[0]}' is a range\n\nhint: {hint}")
         return self
 
+    @property
+    def goals(self) -> tuple[Objective, ...]:
+        """The objectives, in the file's order."""
+        return (self.objective,) if isinstance(self.objective, Objective) else self.objective
+
+    @property
+    def goal(self) -> Objective:
+        """The first objective: what trials are ranked by, and what early stopping and checkpoints look at."""
+        return self.goals[0]
+
     def trial_config(self, params: Mapping[str, Any], number: int, sweep_seed: int | None = None) -> ExperimentConfig:
         """The experiment of one trial: the proposal put in, its own seed, the objective monitored."""
         from gatesweep.config.digest import seed_of
@@ -110,7 +120,7 @@ class SweepSpec(Section):
         if "seed" not in params:
             raw["seed"] = seed_of(self.search.seed, "trial", number)
         raw["name"] = self.name
-        raw["trainer"].update(monitor=self.objective.metric, mode=self.objective.mode, threads=self.resources.cpus)
+        raw["trainer"].update(monitor=self.goal.metric, mode=self.goal.mode, threads=self.resources.cpus)
         return experiment_from(raw, place=f"trial {number}")
 
     def as_dict(self) -> dict[str, Any]:
@@ -148,14 +158,7 @@ def spec_from(raw: dict[str, Any], *, place: str, folder: Path | None = None) ->
 
 def _checked(spec: SweepSpec, place: str) -> SweepSpec:
     """A metric that the task reports, a schedule that fits, and a space that the experiment can take."""
-    metrics = epoch_metrics(spec.experiment.task, spec.experiment.data, spec.experiment.model)
-    if metrics and spec.objective.metric not in metrics:
-        raise ConfigError(
-            f"objective.metric: {spec.experiment.task} reports no '{spec.objective.metric}' while it trains, "
-            "as it is configured",
-            place=place,
-            hint=did_you_mean(spec.objective.metric, sorted(metrics)),
-        )
+    check_goals(spec, place)
     check_schedule(spec, place)
     spec = spec.model_copy(update={"space": typed(spec.space, spec.experiment, place)})
     if spec.search.points:
@@ -181,7 +184,8 @@ def startable(spec: SweepSpec, place: str) -> SweepSpec:
     Raises:
         ConfigError: it looks for the worst trial, or sets an option that does nothing.
     """
-    check_direction(spec.experiment.task, spec.objective.metric, spec.objective.mode, place=place, key="objective.mode")
+    for goal in spec.goals:
+        check_direction(spec.experiment.task, goal.metric, goal.mode, place=place, key="objective.mode")
     check_options(spec, place)
     return spec
 
