@@ -79,7 +79,7 @@ lock: ## renew constraints.txt
 	rm -rf $(LOCK) && mkdir -p build && $(PYTHON) -m venv $(LOCK)
 	$(LOCK)/bin/python -m pip install -q --upgrade pip setuptools
 	$(LOCK)/bin/python -m pip install -q --no-deps $(TORCH_FROM) 'torch>=2.13,<2.14'
-	$(LOCK)/bin/python -m pip install -q --no-build-isolation -e '.[s3,cluster,dev]'
+	$(LOCK)/bin/python -m pip install -q --no-build-isolation -e '.[s3,cluster,tracking,dev]'
 	$(LOCK)/bin/python -m pip check
 	{ sed -n '/^#/p' constraints.txt; $(LOCK)/bin/python -m pip freeze --all --exclude-editable \
 	    | sed -e 's/+.*//' -e '/^cuda-/d' -e '/^nvidia-/d' | LC_ALL=C sort -f; } > $(LOCK)/constraints.txt

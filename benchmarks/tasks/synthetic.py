@@ -34,7 +34,9 @@ LONG = {
     "adding, T = 600": ("adding_600.yaml", "chrono-initialised; guessing has 1/6", "LSTM .164, GRU 5e-5"),
     "copy, T = 500": ("copy_500.yaml", "ten of eight symbols, by self-attention", ""),
 }
-BUDGET = ("data.train=3000", "data.val=300", "data.test=500", "trainer.max_epochs=10", "model.hidden_size=48")
+BUDGET = ("data.train=4000", "data.fresh=true", "data.val=300", "data.test=500", "trainer.max_epochs=16",
+          "trainer.batch_size=25", "model.hidden_size=48")  # fmt: skip
+"""64,000 examples, each seen once."""
 
 
 def main() -> None:

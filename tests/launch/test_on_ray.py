@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 import urllib.request
@@ -17,12 +18,14 @@ from object_store import ObjectStore, serve
 from ray_heads import RayHead, ray_head
 from ray_hosts import SECRETS
 
-from gatesweep.errors import ClusterError
+from gatesweep.errors import ClusterError, NotFound
 from gatesweep.launch.config import cluster_from
 from gatesweep.launch.followed import find, surroundings
 from gatesweep.launch.jobs import RayJobs
 from gatesweep.launch.submitted import Attempt
+from gatesweep.reproduce.elsewhere import its_store
 from gatesweep.sweep.control import pending
+from gatesweep.track.store import open_store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
@@ -185,6 +188,30 @@ def test_a_driver_whose_secret_is_missing_says_which_and_the_sweep_has_failed(
     sweep_id = json.loads(terminal("list", "--json"))["sweeps"][0]["sweep_id"]
     terminal.until(sweep_id, lambda told: told["state"] == "failed")
     assert "secrets.MINE: /nowhere/on/the/cluster cannot be read" in terminal("logs", sweep_id)
+
+
+def test_a_run_of_this_machine_comes_again_on_the_cluster_bit_for_bit_from_its_commit(
+    terminal: Terminal, cluster: dict[str, Any], tmp_path: Path, own_home: Path
+) -> None:
+    commit = ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "first"]
+    for words in (["init", "-q"], ["add", "."], commit):
+        subprocess.run(["git", "-C", str(terminal.folder), *words], check=True)
+    made = json.loads(terminal("run", "exp.yaml", "--json"))
+    (terminal.folder / "exp.yaml").write_text("task: another\n")
+    answer = json.loads(terminal("reproduce", made["run_id"], "--on", "../lab.yaml", "--json"))
+    assert (answer["verdict"], answer["first_difference"]) == ("bitwise", None)
+    assert answer["compared"] > 8  # two losses and an error of four epochs, the test's and the weights
+    with its_store(tmp_path / "lab.yaml", own_home) as theirs:
+        again = theirs.get_run(answer["rerun_id"])
+        assert again.tags["gatesweep.reproduces"] == made["run_id"]
+        with pytest.raises(NotFound):
+            theirs.get_run(made["run_id"])
+    ours = open_store(own_home).get_run(made["run_id"])
+    assert ours.tags["gatesweep.reproduced_by"] == answer["rerun_id"]
+    assert ours.tags["gatesweep.verdict"] == "bitwise"
+    (tmp_path / "lab.yaml").write_text(json.dumps({**cluster, "secrets": {"MINE": {"file": "/nowhere/there"}}}))
+    terminal("reproduce", made["run_id"], "--on", "../lab.yaml", code=1)
+    assert "the training ended without a model" in terminal.said
 
 
 @pytest.mark.parametrize(("token", "message"), [("0" * 64, "does not accept this machine's token"),

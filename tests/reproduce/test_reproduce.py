@@ -14,7 +14,7 @@ import pytest
 
 import gatesweep
 from gatesweep.errors import DataError, NotFound, UserError
-from gatesweep.reproduce.reproduce import _check_data, _compared, read, reproduce
+from gatesweep.reproduce.reproduce import How, _check_data, _compared, read, reproduce
 from gatesweep.reproduce.source import check_out
 from gatesweep.runs.training import Listener
 from gatesweep.track.git import Tree, read_tree
@@ -127,7 +127,7 @@ def test_one_stored_value_altered_in_the_database_is_named_with_its_step(
                            (run_id,)).fetchone()[0]  # fmt: skip
         _write(base, run_id, was * 1.001)
         try:
-            found = _compared(read(run_id, store), again.rerun_id, store, None, 1e-5)
+            found = _compared(read(run_id, store), store, again.rerun_id, store, None, 1e-5)
         finally:
             _write(base, run_id, was)
     assert found.verdict == "diverged"
@@ -148,7 +148,7 @@ def test_another_line_of_the_model_diverges_and_code_is_the_first_cause(
     text = module.read_text()
     try:
         module.write_text(text.replace("nn.Linear(4, 1)", "nn.Linear(4, 1, bias=False)"))
-        found = reproduce(run_id, store, root=project, epochs=2, here=True)
+        found = reproduce(run_id, store, How(epochs=2), root=project, here=True)
     finally:
         module.write_text(text)
     assert (found.verdict, found.epochs) == ("diverged", 2)
@@ -192,7 +192,7 @@ def test_a_run_that_is_not_there_or_has_no_such_epochs_is_refused(run_id: str, s
     with pytest.raises(NotFound, match="no run 'f00'"):
         reproduce("f00", store, root=project)
     with pytest.raises(UserError, match="recorded 3 epochs, and 4 are asked for"):
-        reproduce(run_id, store, root=project, epochs=4)
+        reproduce(run_id, store, How(epochs=4), root=project)
 
 
 def test_a_commit_that_this_repository_does_not_have_is_named(project: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_the_breaker_pauses_the_sweep_and_resume_goes_on(tmp_path: Path):
 
 
 def test_an_extended_budget_adds_trials_and_leaves_the_old_ones_alone(tmp_path: Path):
-    from gatesweep.sweep.spec import Budget
+    from gatesweep.sweep.options import Budget
 
     spec = make_spec(budget={"trials": 4, "concurrent": 1})
     before, _ = drive(tmp_path, spec, random.Random(0))

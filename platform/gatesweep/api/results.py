@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def reproduce(name: str, *, epochs: int | None = None, here: bool = False, tolerance: float | None = None,
               python: str | None = None, strict: bool = False, overrides: Sequence[str] = (),
+              on: str | Path | None = None,
               say: Callable[[str], None] = lambda line: None) -> Reproduction | SweepReproduction:  # fmt: skip
     """Train a run again, or every trial of a sweep, from its commit, data and settings, and compare.
 
@@ -32,6 +33,7 @@ def reproduce(name: str, *, epochs: int | None = None, here: bool = False, toler
         here: with the code of the working folder.
         python: another interpreter; `strict`: that of an environment which is built from the lock.
         overrides: `key=value` as `--set` takes them: what that changes, with everything else as it was.
+        on: a cluster's file: there, and with its packages.
 
     Returns:
         `.verdict` is bitwise, within_tolerance or diverged; of a run, `.judged.first` is the first value that differs.
@@ -39,18 +41,18 @@ def reproduce(name: str, *, epochs: int | None = None, here: bool = False, toler
     Raises:
         UserError: before any training: what is needed and cannot be had.
     """
-    from gatesweep.reproduce.reproduce import TOLERANCE
+    from gatesweep.reproduce.reproduce import TOLERANCE, How
     from gatesweep.reproduce.reproduce import reproduce as train_again
     from gatesweep.reproduce.sweeps import is_sweep, reproduce_sweep
 
     store, root = open_store(), find_root() or Path.cwd()
     tolerance = TOLERANCE if tolerance is None else tolerance
+    how = How(epochs, tolerance, python, strict, tuple(overrides), Path(on) if on is not None else None)
     if not is_sweep(name, store):
-        return train_again(name, store, root=root, epochs=epochs, here=here, tolerance=tolerance, python=python,
-                           strict=strict, overrides=overrides, say=say)  # fmt: skip
-    if epochs is not None or python is not None or strict or overrides:
-        raise UserError("a sweep is repeated whole, with this interpreter", place=name,
-                        hint="name a trial for --epochs, --env, --python and --set: <sweep_id>/t0007")  # fmt: skip
+        return train_again(name, store, how, root=root, here=here, say=say)
+    if how != How(tolerance=tolerance):
+        raise UserError("a sweep is repeated whole, here and with this interpreter", place=name,
+                        hint="name a trial for --epochs, --on, --env, --python and --set: <sweep_id>/t0007")
     return reproduce_sweep(name, store, root=root, here=here, tolerance=tolerance, say=say)
 
 

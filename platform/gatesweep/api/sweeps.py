@@ -39,12 +39,19 @@ class Sweep:
     compare: str = ""
     """MLflow's page that compares the best hundred trials, to go behind the address that serves the store."""
     stopped: str | None = None
+    """Why it ended before every trial was over."""
+    pareto: list[dict[str, Any]] = field(default_factory=list)
+    """With several objectives: the trials of the Pareto front, the best by the first objective first."""
+    budget: str | None = None
+    """The budget that was spent first, where one ended it: `wall_time`, `target`, …"""
 
     @property
     def exit_code(self) -> int:
-        """0 done; 130 stopped by the user; 3 paused by the breaker, or without one completed trial."""
+        """0 done, or a budget spent; 130 stopped by the user; 3 paused by the breaker, or with nothing to show."""
         if self.stopped == BY_USER:
             return EXIT_INTERRUPTED
+        if self.budget:
+            return EXIT_OK if self.best else EXIT_VERDICT
         return EXIT_OK if self.outcomes["completed"] and not self.stopped else EXIT_VERDICT
 
     def trials(self) -> pd.DataFrame:
@@ -62,9 +69,11 @@ class Sweep:
             "trials": len(self.view.trials),
             "outcomes": self.outcomes,
             "best": self.best,
+            "pareto": self.pareto,
             "report": self.report,
             "wall_s": self.wall_s,
             "stopped": self.stopped,
+            "budget": self.budget,
         }
 
 
@@ -149,12 +158,12 @@ def _entered(where: Where | None) -> Where:
 
 def _spec(spec: Any, overrides: Sequence[str]) -> SweepSpec:
     from gatesweep.config.loader import override
-    from gatesweep.sweep.spec import SweepSpec, load_spec, refuse_the_worst, spec_from
+    from gatesweep.sweep.spec import SweepSpec, load_spec, spec_from, startable
 
     if isinstance(spec, SweepSpec):
         return spec_from(override(spec.as_dict(), overrides), place="sweep") if overrides else spec
     if isinstance(spec, Mapping):
-        return refuse_the_worst(spec_from(override(dict(spec), overrides), place="sweep"), "sweep")
+        return startable(spec_from(override(dict(spec), overrides), place="sweep"), "sweep")
     return load_spec(Path(spec), overrides)
 
 

@@ -77,14 +77,9 @@ def run(
     """
     with answering():
         if cluster is not None:
-            if out is not None:
-                from gatesweep.errors import UserError
-
-                raise UserError("is written by a training here, not by one on a cluster", place="--out",
-                                hint="gatesweep status SWEEP_ID shows its results")
             from gatesweep.cli.launching import submit_run
 
-            submit_run(experiment, set_ or [], cluster, as_json=json)
+            submit_run(experiment, set_ or [], cluster, epochs=epochs, out=out, as_json=json)
             return
         from gatesweep.cli.training import train
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatesweep.cli.answer import print_json, say
 from gatesweep.errors import ConfigError, GatesweepError, UserError
+from gatesweep.track.records import goal_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -146,7 +147,7 @@ def cluster_rows(home: Path, known: set[str]) -> list[dict[str, Any]]:
     for each in everything(home, unreadable):
         if each.sweep_id not in known:
             rows.append({"sweep_id": each.sweep_id, "state": "no answer", "over": 0,
-                         "trials": each.spec["budget"]["trials"], "metric": each.spec["objective"]["metric"],
+                         "trials": each.spec["budget"]["trials"], "metric": (goal_of(each.spec) or [""])[0],
                          "best": None, "cluster": each.cluster.name})  # fmt: skip
     # one after the other: reading a cluster's storage takes its variables, which are the process's
     thread = threading.Thread(target=_fill_all, args=(rows, home), daemon=True)

@@ -71,7 +71,7 @@ def _conduct(given: Any, spec: Any) -> Sweep:
     from gatesweep.sweep.session import Hooks, Session
 
     def watch(session: Session) -> Board:
-        say(f"sweep {session.sweep_id}: {session.spec.question or session.spec.objective.metric}")
+        say(f"sweep {session.sweep_id}: {session.spec.question or session.spec.goal.metric}")
         return Board(session.ledger, Console(stderr=True))
 
     hooks, where = Hooks(say=say), _where(given.cluster)

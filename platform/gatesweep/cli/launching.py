@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gatesweep.cli.answer import print_json, say
-from gatesweep.errors import ConfigError, StorageError
+from gatesweep.errors import ConfigError, StorageError, UserError
 
 if TYPE_CHECKING:
     from gatesweep.launch.followed import Followed
@@ -42,11 +42,18 @@ def _preview(spec: SweepSpec, cluster: Path, sweep_id: str | None, *, as_json: b
         print(as_yaml(manifest), end="")
 
 
-def submit_run(file: Path, overrides: list[str], cluster: Path, *, as_json: bool) -> None:
+def submit_run(file: Path, overrides: list[str], cluster: Path, *, epochs: int | None, out: Path | None,
+               as_json: bool) -> None:  # fmt: skip
     """One training to a cluster, as a sweep of one trial."""
     from gatesweep.launch.single import single
     from gatesweep.runs.experiment import load_experiment
 
+    if out is not None:
+        raise UserError("is written by a training here, not by one on a cluster", place="--out",
+                        hint="gatesweep status SWEEP_ID shows its results")
+    if epochs is not None:
+        raise UserError("ends a training here; one on a cluster follows its schedule", place="--epochs",
+                        hint=f"a shorter schedule is --set trainer.max_epochs={epochs}")
     _submit(single(load_experiment(file, overrides)), cluster, None, as_json=as_json)
 
 

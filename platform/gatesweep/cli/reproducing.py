@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 MOST_CAUSES = 12
 
 
-def again(name: str, overrides: list[str], epochs: int | None, tolerance: float | None, python: Path | None, *,
-          here: bool, strict: bool, as_json: bool) -> None:  # fmt: skip
+def again(name: str, overrides: list[str], epochs: int | None, tolerance: float | None, python: Path | None,
+          on: Path | None, *, here: bool, strict: bool, as_json: bool) -> None:  # fmt: skip
     """Train again, compare, print; exit code 3 where the numbers are others."""
     import gatesweep
     from gatesweep.reproduce.sweeps import SweepReproduction
 
     found = gatesweep.reproduce(name, epochs=epochs, here=here, tolerance=tolerance, strict=strict,
-                                python=str(python) if python else None, overrides=overrides, say=say)  # fmt: skip
+                                python=str(python) if python else None, overrides=overrides, on=on,
+                                say=say)  # fmt: skip
     if as_json:
         print_json(found.as_dict())
     elif isinstance(found, SweepReproduction):

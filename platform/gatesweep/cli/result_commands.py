@@ -30,6 +30,10 @@ def reproduce(
     python: Annotated[
         Path | None, typer.Option(help="Another interpreter, with packages of its own, e.g. other/bin/python.")
     ] = None,
+    on: Annotated[
+        Path | None,
+        typer.Option(metavar="CLUSTER", help="Train there instead of here, e.g. configs/clusters/ray.yaml"),
+    ] = None,
     set_: SetOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -42,7 +46,7 @@ def reproduce(
     from gatesweep.cli.reproducing import again
 
     with answering():
-        again(run, set_ or [], epochs, tolerance, python, here=here, strict=env == "strict", as_json=json)
+        again(run, set_ or [], epochs, tolerance, python, on, here=here, strict=env == "strict", as_json=json)
 
 
 def compare(

@@ -59,7 +59,7 @@ def _conduct(conduct: Callable[[Any, Any], Sweep], as_json: bool) -> None:
 
         def announce(session: Session) -> None:
             opened.append(session.sweep_id)
-            say(f"sweep {session.sweep_id}: {session.spec.question or session.spec.objective.metric}")
+            say(f"sweep {session.sweep_id}: {session.spec.question or session.spec.goal.metric}")
 
         hooks = Hooks(say=say, opened=announce)
         try:
@@ -72,7 +72,10 @@ def _conduct(conduct: Callable[[Any, Any], Sweep], as_json: bool) -> None:
             print_json(ended.as_dict())
         else:
             _summary(ended)
-        if ended.stopped:
+        if ended.budget:
+            more = f"gatesweep resume {ended.sweep_id} --set budget.{ended.budget}=…"
+            say(f"ended by {ended.stopped}; go on with more: {more}")
+        elif ended.stopped:
             say(f"stopped by {ended.stopped}; go on with: gatesweep resume {ended.sweep_id}")
         if ended.exit_code:
             raise typer.Exit(ended.exit_code)
@@ -82,11 +85,11 @@ def _summary(ended: Sweep) -> None:
     """Top five, test against baseline, where the runs are, the direct address of their chart, the report."""
     from rich.console import Console
 
-    from gatesweep.report.terminal import summary, top_table
+    from gatesweep.report.terminal import front_table, summary, top_table
     from gatesweep.track.addresses import trials_address, ui_base
 
     console = Console()
-    console.print(top_table(ended.view, n=5))
+    console.print(front_table(ended.view) if ended.view.front else top_table(ended.view, n=5))
     console.print(summary(ended.view))
     print("runs      gatesweep ui")
     print(f"trials    {trials_address(ended.experiment_id, ended.sweep_id)}")

@@ -137,7 +137,8 @@ def _fields_at(section: type[BaseModel], path: Sequence[str], *, required: bool 
 
 
 def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
-    for kind in (annotation, *getattr(annotation, "__args__", ())):
+    for given in (annotation, *getattr(annotation, "__args__", ())):
+        kind = getattr(given, "__origin__", given)  # of Annotated
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield kind
 

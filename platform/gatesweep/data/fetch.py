@@ -13,12 +13,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ..config.places import find_root, home
+from ..config.places import PIN_FILE, find_root, home
 from ..errors import DataError
 from . import archives, catalogue, objects, pins, sources, store
 from .dataset import Dataset, fetcher, use
 from .own import user_data, user_file, user_folder
 from .pins import Pin
+from .revisions import committed
 from .scratch import Say, one_at_a_time, scratch, swap_in
 
 __all__ = ["Dataset", "ensure", "pull", "use", "user_data", "user_file", "user_folder"]
@@ -46,6 +47,9 @@ def ensure(name: str, *, root: Path | None = None, say: Say = _log.info) -> Data
     if not pins.is_present(pin.path):
         return pull(name, root=root, say=say)
     _refuse_differences(pin, root)
+    if root is not None and (was := committed(root, name)) not in (None, pin.md5):
+        say(f"note: {PIN_FILE} pins {name} anew since the last commit ({was} there); "
+            "gatesweep data diff HEAD shows what changed")
     return _dataset(pin, "present")
 
 

@@ -46,6 +46,16 @@ def revision(root: Path, name: str | None) -> Revision:
     return Revision(name, commit, _pins_at(root, commit))
 
 
+def committed(root: Path, name: str) -> str | None:
+    """The md5 that the last commit pins for a set; None where it pins none, or there is no git to tell."""
+    try:
+        told = git(root, "show", f"HEAD:./{PIN_FILE}")
+        pin = pins_in(told, root, f"{PIN_FILE} at HEAD").get(name) if told is not None else None
+    except DataError:
+        return None
+    return pin.md5 if pin else None
+
+
 def commit_of(root: Path, name: str) -> str:
     """The full id of a commit.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gatesweep.launch.runner import Job
-from gatesweep.track.records import Record
+from gatesweep.track.records import Record, goal_of
 
 KINDS = ("completed", "pruned", "failed", "stopped", "running", "waiting")
 
@@ -107,7 +107,7 @@ def _take(progress: Progress, record: Record) -> None:
     match record["event"]:
         case "sweep":
             spec = record["spec"]
-            progress.metric, progress.mode = spec["objective"]["metric"], spec["objective"]["mode"]
+            progress.metric, progress.mode = goal_of(spec) or ("", "min")
             progress.question, progress.asked = spec.get("question", ""), spec["budget"]["trials"]
         case "extend":
             progress.asked, progress.ended = record["budget"]["trials"], None

@@ -64,7 +64,10 @@ def answer(view: SweepView) -> str:
         f"{key.rpartition('.')[2] if not key.endswith('.name') else key} {shown(value)}"
         for key, value in best.params.items()
     )
-    first = f"{best.label} is the best of {len(view.trials):,} trials" + (f", with {setting}." if setting else ".")
+    among = f"the best by {view.metric} of the {len(view.front)} trials on the Pareto front, of" if view.front else (
+        "the best of"
+    )
+    first = f"{best.label} is {among} {len(view.trials):,} trials" + (f", with {setting}." if setting else ".")
     return clean(
         " ".join([first, *(_verdict(row, view) for row in rows if row.metric in (view.metric, view.test_metric))])
     )

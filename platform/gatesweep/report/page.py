@@ -20,6 +20,7 @@ from gatesweep.report.embed import payload
 from gatesweep.report.figures import Figure, importance_bars
 from gatesweep.report.importance import Importance, importance
 from gatesweep.report.parallel import parallel
+from gatesweep.report.pareto import pareto
 from gatesweep.report.scatter import scatter
 from gatesweep.report.sections import (
     best_section,
@@ -61,6 +62,7 @@ def render(view: SweepView) -> str:
         importance_bars(found, dimensions),
         parallel(view, dimensions, index),
         scatter(view, dimensions, index),
+        pareto(view, index),
     ]
     scripts = {"plotly": _plotly(), **{name: _asset(f"{name}.js") for name in ("charts", "parallel", "table")}}
     return Template(_asset("page.html")).substitute(
@@ -81,9 +83,14 @@ _LINES = (
     "One line per trial with a value, the stronger the better its rank, the best thick. Drag along an axis to keep the "
     "trials that pass there, here and in the table; a click on it lets all pass again."
 )
+_FRONT = (
+    "Each trial at its best epoch by the first objective. On the front are those than which no other is better in one "
+    "objective and as good in the rest; the best configuration above is the front's best by the first objective."
+)
 _FEW = "There are not two trials with a value and a dimension that differs."
 _PLACES = {
     "best": "Best configuration",
+    "pareto": "Pareto front",
     "curves": "Learning curves",
     "importance": "What mattered",
     "parallel": "All dimensions at once",
@@ -95,10 +102,15 @@ _PLACES = {
 
 
 def _body(view: SweepView, charts: list[Figure | None], found: Importance) -> str:
-    curves, bars, lines, panels = charts
+    curves, bars, lines, panels, front = charts
     epochs = f"{view.metric} after each epoch."
     parts = {
         "best": best_section(view),
+        "pareto": (
+            chart_section("pareto", "Pareto front", _FRONT, front, "No trial has a value of every objective.")
+            if len(view.goals) > 1
+            else ""
+        ),
         "curves": chart_section("curves", "Learning curves", epochs, curves, "No trial reported an epoch."),
         "importance": chart_section(
             "importance", "What mattered", _MATTERED.format(found.trials), bars, found.reason or ""

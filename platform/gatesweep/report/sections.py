@@ -162,7 +162,7 @@ def lineage_section(view: SweepView) -> str:
     )
     rows = {
         "sweep": view.sweep_id,
-        "objective": f"{view.metric} ({view.mode})",
+        "objective": ", ".join(f"{metric} ({mode})" for metric, mode in view.goals or [(view.metric, view.mode)]),
         "search": shown(view.search),
         "scheduler": shown(view.scheduler),
         "budget": shown(view.budget),

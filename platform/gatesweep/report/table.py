@@ -13,15 +13,16 @@ from gatesweep.report.words import clean, exact
 
 _ABSENT = object()
 _FIRST = ("trial_id", "number", "outcome")
-_LAST = ("epochs", "duration_s", "attempts", "reason")
+_LAST = ("pareto", "epochs", "duration_s", "attempts", "reason")
 
 
 def trials_frame(view: SweepView) -> pd.DataFrame:
     """One row per trial, in the order of their numbers.
 
-    Columns: trial_id, number, outcome, the objective, the parameters, the other metrics at the best epoch, epochs,
-    duration_s, attempts, reason. A conditional parameter that was not drawn is missing; the value None of a choice is
-    the word `none`. A parameter named like another column is called `params.<name>`.
+    Columns: trial_id, number, outcome, the objective, the parameters, the other metrics at the best epoch, pareto (with
+    several objectives: whether it is on the front), epochs, duration_s, attempts, reason. A conditional parameter that
+    was not drawn is missing; the value None of a choice is the word `none`. A parameter named like another column is
+    called `params.<name>`.
     """
     trials = sorted(view.trials, key=lambda trial: trial.number)
     params = dict.fromkeys(key for trial in trials for key in trial.params)
@@ -34,6 +35,9 @@ def trials_frame(view: SweepView) -> pd.DataFrame:
             [trial.params.get(key, _ABSENT) for trial in trials]
         )
     columns |= {key: _floats([trial.metrics.get(key) for trial in trials]) for key in metrics}
+    if view.front:
+        front = set(view.front)
+        columns["pareto"] = [trial.trial_id in front for trial in trials]
     return pd.DataFrame(columns | _ends(trials))
 
 

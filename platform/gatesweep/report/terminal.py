@@ -41,6 +41,20 @@ def top_table(view: SweepView, n: int = 5) -> Table:
     return table
 
 
+def front_table(view: SweepView) -> Table:
+    """The Pareto front: its trials with every objective."""
+    front = view.front_trials
+    title = f"Pareto front: {len(front)} of {len(view.trials):,} trials"
+    table = Table(title=_text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("trial")
+    for metric, mode in view.goals:
+        table.add_column(_text(f"{metric} ({mode})"), justify="right", overflow="fold")
+    for trial in front:
+        cells = [trial.label, *(number(trial.metrics[metric]) for metric, _ in view.goals)]
+        table.add_row(*map(_text, cells), style="bold" if trial.trial_id == view.best else "")
+    return table
+
+
 def _value(trial: TrialView, key: str) -> str:
     if key not in trial.params:
         return "–"

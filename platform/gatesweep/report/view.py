@@ -87,6 +87,8 @@ class SweepView:
         search, scheduler, budget: as the sweep's file has them, a name or a mapping.
         started: ISO 8601.
         data: set's name -> its digest in `data.dvc`.
+        goals: every objective, `(metric, mode)`, the first one first.
+        front: with several, the ids of the trials on the Pareto front, the best by the first objective first.
         best: the best trial's id, or None where no trial completed.
         test: the best trial's metrics on the test split, `test/<name>`.
         environment: versions and machine, name -> text.
@@ -109,6 +111,8 @@ class SweepView:
     dirty: bool
     trials: Sequence[TrialView]
     best: str | None = None
+    goals: Sequence[tuple[str, Literal["min", "max"]]] = ()
+    front: Sequence[str] = ()
     baseline: Baseline | None = None
     test: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +124,12 @@ class SweepView:
     def best_trial(self) -> TrialView | None:
         """The trial that `best` names."""
         return next((trial for trial in self.trials if trial.trial_id == self.best), None) if self.best else None
+
+    @property
+    def front_trials(self) -> list[TrialView]:
+        """The trials that `front` names, in its order."""
+        by_id = {trial.trial_id: trial for trial in self.trials}
+        return [by_id[trial_id] for trial_id in self.front]
 
     @property
     def test_metric(self) -> str:
@@ -136,5 +146,5 @@ class SweepView:
         sign = 1.0 if self.mode == "min" else -1.0
         alive = [trial for trial in self.trials if trial.outcome != "failed"]
         valued = [(trial, value) for trial in alive if (value := trial.value) is not None]
-        valued.sort(key=lambda pair: (sign * pair[1], pair[0].number))
+        valued.sort(key=lambda pair: (sign * pair[1], pair[0].trial_id != self.best, pair[0].number))
         return [trial for trial, _ in valued]

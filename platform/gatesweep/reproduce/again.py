@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import gatesweep
 from gatesweep.errors import EXIT_INTERRUPTED, EXIT_USER, GatesweepError, UserError
@@ -42,6 +43,12 @@ def train_again(config: Path, folder: Path, store: Store, *, environment: Mappin
     """
     words = ["run", str(config), "--json", *(["--epochs", str(epochs)] if epochs else []),
              *(word for each in overrides for word in ("--set", each))]  # fmt: skip
+    return str(answer_of(words, config, folder, store, environment=environment, python=python, top=top)["run_id"])
+
+
+def answer_of(words: Sequence[str], config: Path, folder: Path, store: Store, *, environment: Mapping[str, str],
+              python: str = sys.executable, top: Path | None = None) -> dict[str, Any]:  # fmt: skip
+    """What the old tree's command line answers to these words, with `--json` among them; as of `train_again`."""
     process = subprocess.run([python, "-c", _CLI, *words], cwd=folder, env=_environment(environment, store, top),
                              stdout=subprocess.PIPE, stderr=None, text=True, check=False)  # fmt: skip
     if process.returncode == EXIT_INTERRUPTED:
@@ -50,14 +57,16 @@ def train_again(config: Path, folder: Path, store: Store, *, environment: Mappin
         raise UserError("the training was refused; the message above says why", place=str(config))
     if process.returncode:
         raise GatesweepError(f"the training failed with exit code {process.returncode}", place=str(config))
-    return str(json.loads(process.stdout)["run_id"])
+    answer: dict[str, Any] = json.loads(process.stdout)
+    return answer
 
 
 def _environment(recorded: Mapping[str, str], store: Store, top: Path | None) -> dict[str, str]:
     """This process's own, with the recorded settings, the same store, and the old tree's code first."""
     found = {key: value for key, value in os.environ.items() if key not in VARIABLES or key in _NOT_SET}
     found |= {key: value for key, value in recorded.items() if key in VARIABLES and key not in _NOT_SET}
-    found |= {"GATESWEEP_HOME": str(store.home), "MLFLOW_TRACKING_URI": store.uri}
+    found |= {"GATESWEEP_HOME": str(store.home), "MLFLOW_TRACKING_URI": store.uri,
+              "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}  # old trees let MLflow print beside the answer
     found.pop("GATESWEEP_ROOT", None)
     whole = top is not None and (top / SOURCE_ROOT).is_dir()
     platform = top / SOURCE_ROOT.parent if top is not None and whole else Path(gatesweep.__file__).parents[1]

@@ -7,6 +7,7 @@ pip asks whatever index it is configured to ask. Nothing is resolved: the lock n
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ OURS = frozenset(("gatesweep", "pip"))
 """Not installed: the platform comes from the tree, or from where it runs now; pip brings itself."""
 
 READY = "READY"
+REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+"""Nothing else of a lock reaches pip: neither an option nor an address."""
 TIMEOUT_S = 3600.0
 
 
@@ -42,6 +45,9 @@ def interpreter(packages: Mapping[str, str], python: str, home: Path, say: Calla
         raise UserError(f"the run had gatesweep {packages['gatesweep']}, and this is {gatesweep.__version__}",
                         place="--env strict", hint=f"pip install gatesweep=={packages['gatesweep']}")  # fmt: skip
     pins = {name: version for name, version in packages.items() if name not in OURS}
+    odd = [f"{name}=={version}" for name, version in pins.items() if not REQUIREMENT.fullmatch(f"{name}=={version}")]
+    if odd:
+        raise UserError(f"no package is called {odd[0]!r}", place="lock.json: packages", hint="was the lock altered?")
     folder = home / "cache" / "environments" / digest([here, pins])[:16]
     if not (folder / READY).is_file():
         say(f"building an environment of {len(pins)} packages in {folder}")

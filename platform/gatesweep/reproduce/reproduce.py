@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from gatesweep.errors import DataError, NotFound, UserError
 from gatesweep.reproduce.again import train_again
 from gatesweep.reproduce.causes import ranked
 from gatesweep.reproduce.differences import Difference, differences
+from gatesweep.reproduce.elsewhere import its_store, run_of, train_on
 from gatesweep.reproduce.envs import interpreter
 from gatesweep.reproduce.source import Sources
 from gatesweep.reproduce.verdict import TOLERANCE, Values, Verdict, comparable, judge
@@ -33,6 +34,7 @@ from gatesweep.track.addresses import (
     OUTCOME,
     REPRODUCED_BY,
     REPRODUCES,
+    TRIAL_ID,
     VERDICT,
     WEIGHTS,
 )
@@ -84,49 +86,76 @@ class Recorded:
     @property
     def trained(self) -> int:
         """Epochs that it recorded."""
-        return max((step for metric, step in self.values if metric.startswith(("train/", "val/"))), default=0)
+        return _trained(self.values)
 
 
-def reproduce(name: str, store: Store, *, root: Path, epochs: int | None = None, here: bool = False,
-              tolerance: float = TOLERANCE, python: str | None = None, strict: bool = False,
-              overrides: Sequence[str] = (), say: Say = lambda line: None) -> Reproduction:  # fmt: skip
+@dataclass(frozen=True)
+class How:
+    """What is asked of a reproduction."""
+
+    epochs: int | None = None
+    """Compare the first ones alone. A trial that was pruned is trained as far as it came."""
+
+    tolerance: float = TOLERANCE
+    """Relative, of `within_tolerance`."""
+
+    python: str | None = None
+    """Another interpreter, with packages of its own."""
+
+    strict: bool = False
+    """In an environment with the packages of the lock, which is built first."""
+
+    overrides: tuple[str, ...] = ()
+    """`key=value` as `--set` takes them: what that changes, with everything else as it was."""
+
+    on: Path | None = None
+    """A cluster's file: train there, with its packages, the whole schedule."""
+
+    def __post_init__(self) -> None:
+        if self.on is not None and (self.epochs is not None or self.python is not None or self.strict):
+            raise UserError("a cluster trains the whole schedule with packages of its own", place="--on",
+                            hint="leave --epochs, --python and --env out")
+
+
+def reproduce(name: str, store: Store, how: How = How(), *, root: Path, here: bool = False,
+              say: Say = lambda line: None) -> Reproduction:  # fmt: skip
     """Train a run again as it was, and compare.
 
     Args:
         name: RUN, as everywhere.
         root: a folder of the project's repository, whose data and DVC cache are used.
-        epochs: compare the first ones alone. A trial that was pruned is trained as far as it came.
         here: the code of `root` as it is, in the place of the recorded one.
-        tolerance: relative, of `within_tolerance`.
-        python: another interpreter, with packages of its own.
-        strict: in an environment with the packages of the lock, which is built first.
-        overrides: `key=value` as `--set` takes them: what that changes, with everything else as it was.
 
     Raises:
         UserError: before any training: what the run needs and cannot be had.
     """
     with Sources(root, here=here) as sources:
-        return train_and_compare(name, store, sources, epochs=epochs, tolerance=tolerance, python=python,
-                                 strict=strict, overrides=overrides, say=say)  # fmt: skip
+        return train_and_compare(name, store, sources, how, say=say)
 
 
-def train_and_compare(name: str, store: Store, sources: Sources, *, epochs: int | None = None,
-                      tolerance: float = TOLERANCE, python: str | None = None, strict: bool = False,
-                      overrides: Sequence[str] = (), say: Say = lambda line: None) -> Reproduction:  # fmt: skip
+def train_and_compare(name: str, store: Store, sources: Sources, how: How = How(), *,
+                      say: Say = lambda line: None) -> Reproduction:  # fmt: skip
     """One run of `reproduce`, whose tree may be there already."""
     recorded = read(name, store)
-    run, asked = recorded.run, _epochs(recorded, epochs)
+    run, asked = recorded.run, _epochs(recorded, how.epochs)
     top, folder = sources.of(recorded.lock.tree, run=f"run {run.run_id}")
     _check_data(recorded, top)
-    if strict:
-        python = interpreter(recorded.lock.packages, recorded.lock.python, store.home, say)
     config = sources.scratch / f"{run.run_id}.yaml"
     shutil.copyfile(store.artifact(run.run_id, "config.yaml"), config)
     code = "with the code of this folder" if sources.here else f"at commit {str(recorded.lock.commit)[:12]}"
-    say(f"training {name} again, {asked or recorded.trained} epochs, {code}")
+    epochs = f"{asked or recorded.trained} epochs" if how.on is None else f"on {how.on.stem}"
+    say(f"training {name} again, {epochs}, {code}")
+    if how.on is not None:
+        followed = train_on(how.on, config, folder, store, environment=recorded.lock.environment, top=top,
+                            overrides=how.overrides, say=say)  # fmt: skip
+        with its_store(how.on, store.home) as theirs:
+            return _compared(recorded, theirs, run_of(followed, theirs), store, asked, how.tolerance)
+    python = how.python or sys.executable
+    if how.strict:
+        python = interpreter(recorded.lock.packages, recorded.lock.python, store.home, say)
     rerun_id = train_again(config, folder, store, environment=recorded.lock.environment, epochs=asked, top=top,
-                           overrides=overrides, python=python or sys.executable)  # fmt: skip
-    return _compared(recorded, rerun_id, store, asked, tolerance)
+                           overrides=how.overrides, python=python)  # fmt: skip
+    return _compared(recorded, store, rerun_id, store, asked, how.tolerance)
 
 
 def read(name: str, store: Store) -> Recorded:
@@ -156,6 +185,10 @@ def read(name: str, store: Store) -> Recorded:
         why = run.tags.get(OUTCOME, "its outcome is not known")
         raise UserError(f"recorded not one epoch ({why}): there is nothing to compare", place=f"run {run.run_id}")
     return found
+
+
+def _trained(values: Values) -> int:
+    return max((step for metric, step in values if metric.startswith(("train/", "val/"))), default=0)
 
 
 def _refuse_altered(run: StoredRun, text: str, lock: Lock) -> None:
@@ -199,18 +232,22 @@ def _check_data(recorded: Recorded, top: Path) -> None:
             raise DataError(f"is not there any more; the run read the file of md5 {each.md5}", place=str(place))
 
 
-def _compared(recorded: Recorded, rerun_id: str, store: Store, epochs: int | None, tolerance: float) -> Reproduction:
-    """Judge, and link the two runs."""
-    again = store.get_run(rerun_id)
-    values = {(point.key, point.step): point.value for key in again.metrics for point in store.history(rerun_id, key)}
+def _compared(recorded: Recorded, theirs: Store, rerun_id: str, store: Store, epochs: int | None, tolerance: float
+              ) -> Reproduction:  # fmt: skip
+    """Judge, and link the two runs; the rerun may be in a cluster's store."""
+    again = theirs.get_run(rerun_id)
+    values = {(point.key, point.step): point.value for key in again.metrics for point in theirs.history(rerun_id, key)}
     partial = epochs if epochs is not None and epochs < recorded.trained else None
-    whole = partial is None
-    judged = judge(comparable(recorded.values, epochs=epochs), comparable(values),
-                   weights=(recorded.run.tags.get(WEIGHTS), again.tags.get(WEIGHTS)) if whole else (None, None),
+    same_end = _trained(values) == recorded.trained
+    was = comparable(recorded.values, epochs=epochs)
+    if TRIAL_ID in again.tags:  # of a sweep, which has the baseline's scores once, not in each trial
+        was = {key: value for key, value in was.items() if not key[0].startswith("baseline/")}
+    judged = judge(was, comparable(values),
+                   weights=(recorded.run.tags.get(WEIGHTS), again.tags.get(WEIGHTS)) if same_end else (None, None),
                    tolerance=tolerance)  # fmt: skip
-    now = json.loads(store.artifact(rerun_id, "lock.json").read_text(encoding="utf-8"))
+    now = json.loads(theirs.artifact(rerun_id, "lock.json").read_text(encoding="utf-8"))
     found = Reproduction(recorded.run.run_id, rerun_id, judged, tolerance,
                          tuple(ranked(differences(recorded.told, now))), partial)  # fmt: skip
-    store.log_batch(rerun_id, tags={REPRODUCES: recorded.run.run_id, VERDICT: found.verdict})
+    theirs.log_batch(rerun_id, tags={REPRODUCES: recorded.run.run_id, VERDICT: found.verdict})
     store.log_batch(recorded.run.run_id, tags={REPRODUCED_BY: rerun_id, VERDICT: found.verdict})
     return found

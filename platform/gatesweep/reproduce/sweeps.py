@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gatesweep.errors import NotFound
-from gatesweep.reproduce.reproduce import Reproduction, Say, train_and_compare
+from gatesweep.reproduce.reproduce import How, Reproduction, Say, train_and_compare
 from gatesweep.reproduce.source import Sources
 from gatesweep.reproduce.verdict import TOLERANCE
 from gatesweep.sweep.reopen import is_there
@@ -89,6 +89,6 @@ def reproduce_sweep(sweep_id: str, store: Store, *, root: Path, where: Where = W
             if not any(key.startswith(("train/", "val/")) for key in run.metrics):
                 left_out[name] = run.tags.get(OUTCOME, "still going on")
                 continue
-            found[name] = train_and_compare(run.run_id, store, sources, tolerance=tolerance)
+            found[name] = train_and_compare(run.run_id, store, sources, How(tolerance=tolerance))
             say(f"{number}/{len(runs)}  {name}: {found[name].verdict}, {found[name].judged.compared} values")
     return SweepReproduction(sweep_id, found, left_out, decisions, tuple(others))

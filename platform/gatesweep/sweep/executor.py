@@ -159,6 +159,7 @@ class LedgerCallback(Callback):
         run = _the_run()
         while not run.requests.empty():
             _obey(run.ledger, run.requests.get())
+        run.ledger.check_budget()
         if run.ledger.spec.failure.timeout_s is not None:
             for trial in trials:
                 if trial.status == "RUNNING":

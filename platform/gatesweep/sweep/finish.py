@@ -36,7 +36,7 @@ def finish(session: Session) -> dict[str, Any]:
         session.projector.finish(outcome, _answer(session, ranked[0], best) if best else "")
     finally:
         unsent = session.close(away_s=PATIENT_S if session.where.shared else 0.0)
-    if over and not unsent:
+    if over and not unsent and all(trial.outcome for trial in ledger.trials.values()):
         session.place.delete("trials")
         shutil.rmtree(session.folder / "trials", ignore_errors=True)
     experiment_id, projector = session.projector.experiment_id or "", session.projector
@@ -46,12 +46,14 @@ def finish(session: Session) -> dict[str, Any]:
         "parent_run_id": projector.parent_run_id or "",
         "experiment_id": experiment_id,
         "outcomes": ledger.outcomes(),
+        "pareto": _pareto(session),
         "best": _best(session, ranked[0], best) if ranked else None,
         "report": str(page),
         "wall_s": view.wall_s,
         "view": view,
         "compare": compare_address(experiment_id, runs, ""),
         "stopped": ledger.stopped,
+        "budget": ledger.spent,
     }
 
 
@@ -60,7 +62,7 @@ def _score(session: Session, trial: Trial) -> Record:
     known = next((r for r in reversed(session.ledger.log.records) if r["event"] == "best"), None)
     if known and known["trial"] == trial.name:
         return known
-    objective = session.spec.objective
+    objective = session.spec.goal
     config = session.spec.trial_config(trial.params, trial.number)
     epoch = trial.best_epoch(objective.metric, objective.mode)
     assert epoch is not None, "a ranked trial has a best epoch"
@@ -74,7 +76,7 @@ def _score(session: Session, trial: Trial) -> Record:
 
 def _keep(session: Session, ranked: list[Trial]) -> None:
     """Checkpoints of the top trials go to their runs."""
-    keep, objective = session.spec.keep, session.spec.objective
+    keep, objective = session.spec.keep, session.spec.goal
     for trial in ranked[: keep.top]:
         epoch = trial.best_epoch(objective.metric, objective.mode)
         choices: dict[str, list[int]] = {"best": [epoch or 0], "last": [trial.epoch], "all": sorted(trial.checkpoints)}
@@ -96,7 +98,7 @@ def _is_done(records: list[Record]) -> bool:
 
 
 def _best(session: Session, trial: Trial, record: Record | None) -> dict[str, Any]:
-    objective = session.spec.objective
+    objective = session.spec.goal
     epoch = trial.best_epoch(objective.metric, objective.mode)
     metrics = {**trial.metrics[epoch or 0], **(record["test"] if record else {})}
     return {
@@ -108,9 +110,25 @@ def _best(session: Session, trial: Trial, record: Record | None) -> dict[str, An
     }
 
 
+def _pareto(session: Session) -> list[dict[str, Any]]:
+    """The front of several objectives, the best by the first one first; nothing of a single one."""
+    ledger, goals = session.ledger, session.spec.goals
+    if len(goals) == 1:
+        return []
+    return [
+        {
+            "trial_id": f"{session.sweep_id}/{trial.name}",
+            "run_id": session.projector.run_id(trial.name) or "",
+            "params": dict(trial.params),
+            "values": dict(zip((goal.metric for goal in goals), ledger.values(trial) or [], strict=True)),
+        }
+        for trial in ledger.front()
+    ]
+
+
 def _answer(session: Session, trial: Trial, record: Record) -> str:
     """One sentence for the parent run's note."""
-    metric = session.spec.objective.metric
+    metric = session.spec.goal.metric
     tested = "test/" + metric.rpartition("/")[2]
     base, test = (found.get(tested) for found in (record["baseline"]["metrics"], record["test"]))
     reached = f"{trial.name} is best: {metric} {session.ledger.value(trial):.5g}"

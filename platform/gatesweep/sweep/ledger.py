@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
 from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 from gatesweep.errors import LogError
 from gatesweep.sweep.failures import Death
+from gatesweep.sweep.options import Budget
 from gatesweep.sweep.policies import breaker, policy_for
 from gatesweep.sweep.schedule import scheduler
 from gatesweep.sweep.search import searcher
-from gatesweep.sweep.spec import Budget, SweepSpec
+from gatesweep.sweep.spec import SweepSpec
+from gatesweep.sweep.spending import Spending, spent
+from gatesweep.sweep.standing import Standing
 from gatesweep.sweep.trial import Assignment, Trial
 from gatesweep.track.log import ReadOnlyLog, SweepLog
 from gatesweep.track.records import BY_USER, Record
 
 
-class Ledger:
+class Ledger(Standing):
     """The state of one sweep. One thread calls it: Ray Tune's control loop."""
 
     def __init__(self, log: SweepLog | ReadOnlyLog, spec: SweepSpec) -> None:
-        self.log, self.spec = log, spec
-        self.trials: dict[str, Trial] = {}
+        super().__init__(spec)
+        self.log = log
         self.running: dict[str, str] = {}
         """Ray Tune's id of an attempt -> our trial."""
         self.stopped: str | None = None
@@ -39,6 +43,11 @@ class Ledger:
         self.has_other_nodes: Callable[[set[str]], bool] = lambda excluded: False
         """Whether trials could run without these nodes; the executor knows."""
         self.exhausted = False
+        self.spent: str | None = None
+        """The budget that ended the sweep, until it goes on."""
+        self.spending = Spending()
+        self.clock: Callable[[], int] = lambda: int(time.time() * 1000)
+        """Milliseconds, as the log's records have them."""
         self.listeners: list[Callable[[Record], None]] = []
         self.search, self.schedule = searcher(spec), scheduler(spec)
         self._orders = itertools.count(1)
@@ -46,33 +55,10 @@ class Ledger:
             self._replay(record, line)
 
     @property
-    def budget(self) -> Budget:
-        """How much to try, with every extension in it."""
-        return self.spec.budget
-
-    def value(self, trial: Trial) -> float | None:
-        """A trial's objective at its best epoch."""
-        best = trial.best_epoch(self.spec.objective.metric, self.spec.objective.mode)
-        return None if best is None else trial.metrics[best][self.spec.objective.metric]
-
-    def ranked(self) -> list[Trial]:
-        """Trials with a value and no failure, the best first."""
-        sign = 1.0 if self.spec.objective.mode == "min" else -1.0
-        scored = [(self.value(t), t) for t in self.trials.values() if t.outcome != "failed"]
-        return [
-            t for _, t in sorted(((sign * v, t) for v, t in scored if v is not None), key=lambda p: (p[0], p[1].number))
-        ]
-
-    def outcomes(self) -> dict[str, int]:
-        """How many trials ended how; open ones of a stopped sweep count as stopped."""
-        counts = dict.fromkeys(("completed", "pruned", "failed", "stopped"), 0)
-        for trial in self.trials.values():
-            counts[trial.outcome or "stopped"] += 1
-        return counts
-
-    @property
     def finished(self) -> bool:
-        """No trial is open and none is left to propose."""
+        """No trial is open and none is left to propose, or the budget is spent."""
+        if self.spent:
+            return True
         all_asked = len(self.trials) >= self.budget.trials or self.exhausted
         return all_asked and all(trial.outcome for trial in self.trials.values())
 
@@ -80,6 +66,7 @@ class Ledger:
 
     def next(self, key: str) -> Assignment | Literal["wait", "finished"]:
         """The next attempt for the executor's handle `key`."""
+        self.check_budget()
         if self.stopped is not None:
             return "finished"
         live = set(self.running.values())
@@ -137,7 +124,8 @@ class Ledger:
                 "weights": report.get("weights", ""),
             }
         )
-        return "continue" if outcome is None and self.pausing != "epoch" else "stop"
+        self.check_budget()
+        return "continue" if outcome is None and self.pausing != "epoch" and self.stopped is None else "stop"
 
     def failed(self, key: str, death: Death) -> None:
         """An attempt died: told once. Where another may fare better and retries are left, the trial stays open."""
@@ -195,10 +183,21 @@ class Ledger:
             self._write({"event": "retry", "trials": again})
         return again
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, **more: str) -> None:
         """Nothing starts any more; open trials are resumable."""
         if self.stopped is None:
-            self._write({"event": "stop", "reason": reason})
+            self._write({"event": "stop", "reason": reason, **more})
+
+    def check_budget(self) -> None:
+        """Stop once a budget is spent, while there is something left to do."""
+        if not self.budget.limited or self.stopped is not None or self.finished:
+            return
+        best = next(iter(self.ranked()), None) if self.budget.target is not None else None
+        over = spent(
+            self.budget, self.spending, self.spec.resources, busy_ms=sum(t.busy_ms for t in self.trials.values()),
+            best=self.value(best) if best else None, mode=self.spec.goal.mode, now_ms=self.clock())  # fmt: skip
+        if over:
+            self.stop(f"budget.{over[0]}: {over[1]}", budget=over[0])
 
     def resume(self) -> None:
         """Go on after a stop or a death of the driver."""
@@ -233,10 +232,11 @@ class Ledger:
         self._apply(record, proposed=False)
 
     def _decide(self, trial: Trial, epoch: int, metrics: dict[str, float]) -> bool:
-        return self.schedule.goes_on(trial.name, epoch, metrics[self.spec.objective.metric])
+        return self.schedule.goes_on(trial.name, epoch, metrics[self.spec.goal.metric])
 
     def _apply(self, record: Record, *, proposed: bool) -> None:
         trial = self.trials.get(record.get("trial", ""))
+        self.spending.heard(record)
         match record["event"]:
             case "new":
                 if not proposed:
@@ -244,14 +244,15 @@ class Ledger:
                 self.trials[record["trial"]] = Trial(record["trial"], record["number"], record["params"])
                 self.schedule.add(record["trial"])
             case "stop":
-                self.stopped = record["reason"]
+                self.stopped, self.spent = record["reason"], record.get("budget")
             case "resume":
-                self.stopped, self.excluded = None, set()
+                self.stopped, self.spent, self.excluded = None, None, set()
             case "retry":
                 for name in record["trials"]:
                     self._reopen(self.trials[name])
             case "extend":
                 self.spec = self.spec.model_copy(update={"budget": Budget(**record["budget"])})
+                self.stopped, self.spent = (None, None) if self.spent else (self.stopped, None)
             case "start" | "result" | "fail" | "end" if trial is not None:
                 self._apply_to(trial, record)
 
@@ -265,6 +266,7 @@ class Ledger:
         trial.host = record.get("host") or trial.host
         if record["event"] == "result":
             trial.epoch, trial.metrics[record["epoch"]] = record["epoch"], record["metrics"]
+            self.search.observe(trial.number, trial.epoch, record["metrics"][self.spec.goal.metric])
             if record["checkpoint"]:
                 trial.checkpoint = trial.checkpoints[record["epoch"]] = record["checkpoint"]
             if record["outcome"]:
@@ -286,6 +288,8 @@ class Ledger:
     def _over(self, trial: Trial, outcome: str, reason: str | None) -> None:
         trial.outcome, trial.reason = outcome, reason
         value = None if outcome == "failed" else self.value(trial)
-        latest = trial.metrics[trial.epoch][self.spec.objective.metric] if trial.epoch in trial.metrics else None
+        latest = trial.metrics[trial.epoch][self.spec.goal.metric] if trial.epoch in trial.metrics else None
         self.schedule.over(trial.name, trial.epoch, None if outcome == "failed" else latest)
-        self.search.tell(trial.number, value)
+        self.search.tell(trial.number, None if outcome == "failed" else self.values(trial))
+        if value is not None:
+            self.spending.ended(value, self.spec.goal.mode)

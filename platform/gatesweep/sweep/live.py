@@ -61,7 +61,7 @@ class Board:
 
     def render(self) -> Group:
         """The table and the line below it."""
-        metric, mode = self.ledger.spec.objective.metric, self.ledger.spec.objective.mode
+        metric, mode = self.ledger.spec.goal.metric, self.ledger.spec.goal.mode
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("trial", "cell", "hidden", "lr", "epoch", metric, "best", "state"):
             table.add_column(name, justify="left" if name in ("trial", "cell", "state") else "right")
@@ -100,7 +100,7 @@ class Board:
         return (
             "no result"
             if value is None
-            else f"{self.ledger.spec.objective.metric} {_number(value)} in {trial.epoch} epochs"
+            else f"{self.ledger.spec.goal.metric} {_number(value)} in {trial.epoch} epochs"
         )
 
     def _count(self) -> str:

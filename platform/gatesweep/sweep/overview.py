@@ -9,7 +9,7 @@ from gatesweep.errors import LogError
 from gatesweep.storage import Place, place
 from gatesweep.track.lease import current
 from gatesweep.track.log import read
-from gatesweep.track.records import Record
+from gatesweep.track.records import Record, goal_of
 
 
 def sweeps(home: Path) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def _row(folder: Path) -> dict[str, Any]:
     if not records:
         return row
     spec = records[0]["spec"]
-    metric, mode = spec["objective"]["metric"], spec["objective"]["mode"]
+    metric, mode = goal_of(spec) or ("", "min")
     values = [r["metrics"][metric] for r in records if r["event"] == "result"]
     trials = next(
         (r["budget"]["trials"] for r in reversed(records) if r["event"] == "extend"), spec["budget"]["trials"]

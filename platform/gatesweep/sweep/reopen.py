@@ -15,8 +15,9 @@ from gatesweep.errors import ConfigError, DataError, LogError, NotFound
 from gatesweep.runs.disk import check_disk
 from gatesweep.storage import Place
 from gatesweep.sweep.ledger import Ledger
+from gatesweep.sweep.options import Budget
 from gatesweep.sweep.session import Hooks, Opening, Say, Session, opened, place_of, working_copy
-from gatesweep.sweep.spec import Budget, SweepSpec, spec_from
+from gatesweep.sweep.spec import SweepSpec, spec_from
 from gatesweep.sweep.where import Where
 from gatesweep.track.lineage import collect
 from gatesweep.track.log import ReadOnlyLog, SweepLog, read
@@ -139,7 +140,7 @@ def _extended(records: list[Record], spec: SweepSpec, assignments: Sequence[str]
             raise ConfigError(
                 f"a sweep's {assignment.partition('=')[0]} cannot change on the way",
                 place="--set",
-                hint="resume takes budget.trials and budget.concurrent; start a new sweep for the rest",
+                hint="resume takes budget.…, such as budget.trials=40; start a new sweep for the rest",
             )
     try:
         budget = Budget(**override({"budget": current}, assignments)["budget"])

@@ -6,6 +6,7 @@ replay must find the recorded proposals and decisions, every one of them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,15 +34,15 @@ def replay(where: Place) -> tuple[int, list[Difference]]:
     records = read(where)
     spec = spec_from(records[0]["spec"], place=where.address)
     search, schedule = searcher(spec), scheduler(spec)
-    sign = 1.0 if spec.objective.mode == "min" else -1.0
+    sign = 1.0 if spec.goal.mode == "min" else -1.0
     numbers: dict[str, int] = {}
-    values: dict[str, list[float]] = {}
+    seen: dict[str, list[dict[str, float]]] = {}
     compared, found = 0, []
     for line, record in enumerate(records, 1):
         trial = record.get("trial", "")
         if record["event"] == "new":
             compared += 1
-            numbers[trial], values[trial] = record["number"], []
+            numbers[trial], seen[trial] = record["number"], []
             proposal = search.propose(record["number"])
             again = _json(proposal[0]) if proposal else None
             if again != record["params"]:
@@ -49,8 +50,9 @@ def replay(where: Place) -> tuple[int, list[Difference]]:
             schedule.add(trial)
         elif record["event"] == "result":
             compared += 1
-            value = record["metrics"][spec.objective.metric]
-            values[trial].append(value)
+            value = record["metrics"][spec.goal.metric]
+            seen[trial].append(record["metrics"])
+            search.observe(numbers[trial], record["epoch"], value)
             decision = "continue" if schedule.goes_on(trial, record["epoch"], value) else "stop"
             if decision != record["decision"]:
                 found.append(Difference(line, trial, "decision", record["decision"], decision))
@@ -60,10 +62,11 @@ def replay(where: Place) -> tuple[int, list[Difference]]:
                 schedule.add(name)
         outcome = _outcome(record)
         if outcome:
-            latest = values[trial][-1] if values[trial] and outcome != "failed" else None
-            schedule.over(trial, len(values[trial]), latest)
-            best = min(values[trial], key=lambda v: sign * v) if latest is not None else None
-            search.tell(numbers[trial], best)
+            epochs = seen[trial] if outcome != "failed" else []
+            schedule.over(trial, len(seen[trial]), epochs[-1][spec.goal.metric] if epochs else None)
+            best = min(epochs, key=lambda epoch: sign * epoch[spec.goal.metric], default=None)
+            values = [best[goal.metric] for goal in spec.goals] if best else None
+            search.tell(numbers[trial], None if values is None or any(map(math.isnan, values)) else values)
     return compared, found
 
 

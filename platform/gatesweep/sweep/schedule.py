@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,7 +28,15 @@ class Scheduler(Protocol):
 
 def scheduler(spec: SweepSpec) -> Scheduler:
     """The scheduler that the spec names."""
-    return Asha(spec) if spec.scheduler.name == "asha" else Patient()
+    match spec.scheduler.name:
+        case "asha":
+            return Asha(spec, spec.scheduler.grace_epochs)
+        case "hyperband":
+            return Hyperband(spec)
+        case "median":
+            return Median(spec)
+        case "none":
+            return Patient()
 
 
 class Patient:
@@ -53,22 +63,22 @@ class _Stand:
 
 
 class Asha:
-    """Asynchronous successive halving (Li et al., 2018) with one bracket: Ray Tune's ASHAScheduler, fed by our epochs.
+    """Asynchronous successive halving (Li et al., 2020) with one bracket: Ray Tune's ASHAScheduler, fed by our epochs.
 
     One bracket draws no random numbers, so its decisions are a function of the results in their order.
     """
 
-    def __init__(self, spec: SweepSpec) -> None:
+    def __init__(self, spec: SweepSpec, grace_epochs: int) -> None:
         from ray.tune.schedulers import ASHAScheduler
 
-        self.metric = spec.objective.metric
+        self.metric = spec.goal.metric
         self.ray: Any = ASHAScheduler(
             time_attr="epoch",
             metric=self.metric,
-            mode=spec.objective.mode,
+            mode=spec.goal.mode,
             brackets=1,
             max_t=spec.experiment.trainer.max_epochs,
-            grace_period=spec.scheduler.grace_epochs,
+            grace_period=grace_epochs,
             reduction_factor=spec.scheduler.reduction,
         )
         self.stands: dict[str, _Stand] = {}
@@ -89,3 +99,78 @@ class Asha:
 
     def rungs(self) -> list[tuple[float, dict[str, float]]]:
         return [(milestone, dict(sorted(recorded.items()))) for milestone, recorded in self.ray._brackets[0]._rungs]
+
+
+class Hyperband:
+    """Asynchronous Hyperband (Li et al., 2018 and 2020): brackets of successive halving side by side, each `Asha`.
+
+    Bracket k lets every trial train for grace · η^k epochs before it stops any. With K brackets, s = K - 1 - k halvings
+    are left to it, and its share of the trials is Hyperband's n_s ∝ η^s / (s + 1). Ray Tune would draw a trial's
+    bracket from numpy's global generator; here it follows from the trial's number: each trial goes to the bracket that
+    lies furthest behind its share.
+    """
+
+    def __init__(self, spec: SweepSpec) -> None:
+        epochs = spec.scheduler.milestones(spec.experiment.trainer.max_epochs)
+        self.brackets = [Asha(spec, grace) for grace in epochs[: spec.scheduler.brackets]]
+        last, eta = len(self.brackets) - 1, spec.scheduler.reduction
+        weights = [eta ** (last - k) / (last - k + 1) for k in range(last + 1)]
+        self.shares = [weight / sum(weights) for weight in weights]
+        self._given: list[int] = []
+
+    def bracket_of(self, number: int) -> int:
+        """The bracket of trial `number`."""
+        counts = Counter(self._given)
+        for drawn in range(len(self._given), number + 1):
+            behind = [share * (drawn + 1) - counts[k] for k, share in enumerate(self.shares)]
+            self._given.append(max(range(len(behind)), key=lambda k: (round(behind[k], 9), -k)))
+            counts[self._given[-1]] += 1
+        return self._given[number]
+
+    def add(self, trial: str) -> None:
+        self._of(trial).add(trial)
+
+    def goes_on(self, trial: str, epoch: int, value: float) -> bool:
+        return self._of(trial).goes_on(trial, epoch, value)
+
+    def over(self, trial: str, epoch: int, value: float | None) -> None:
+        self._of(trial).over(trial, epoch, value)
+
+    def rungs(self) -> list[tuple[float, dict[str, float]]]:
+        return [rung for bracket in self.brackets for rung in bracket.rungs()]
+
+    def _of(self, trial: str) -> Asha:
+        return self.brackets[self.bracket_of(int(trial.lstrip("t")))]
+
+
+class Median:
+    """The median stopping rule (Golovin et al., 2017): Ray Tune's MedianStoppingRule, fed by our epochs.
+
+    A trial is stopped if its best value so far is worse than the median, over the other trials that came as far, of
+    their mean values up to there; both count from `grace_epochs` on.
+    """
+
+    def __init__(self, spec: SweepSpec) -> None:
+        from ray.tune.schedulers import MedianStoppingRule
+
+        self.metric = spec.goal.metric
+        self.ray: Any = MedianStoppingRule(
+            time_attr="epoch", metric=self.metric, mode=spec.goal.mode, grace_period=spec.scheduler.grace_epochs,
+            min_samples_required=spec.scheduler.min_trials or 3,
+            min_time_slice=math.inf,  # type: ignore[arg-type]  # it pauses no trial in favour of one that waits
+        )  # fmt: skip
+
+    def add(self, trial: str) -> None:
+        """It counts from its first epoch on."""
+
+    def goes_on(self, trial: str, epoch: int, value: float) -> bool:
+        decision = self.ray.on_trial_result(None, _Stand(trial), {"epoch": epoch, self.metric: value})
+        return bool(decision == "CONTINUE")
+
+    def over(self, trial: str, epoch: int, value: float | None) -> None:
+        """What it reported stays; of a failed trial nothing does."""
+        if value is None:
+            self.ray._results.pop(_Stand(trial), None)
+
+    def rungs(self) -> list[tuple[float, dict[str, float]]]:
+        return []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from gatesweep.config.dimension import Dimension
 from gatesweep.config.loader import build, did_you_mean, override, put
@@ -15,68 +15,12 @@ from gatesweep.config.section import Section
 from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from, name_of, read_experiment
+from gatesweep.sweep.checks import check_goals, check_options, check_schedule
+from gatesweep.sweep.options import Budget, Objective, Objectives, Resources, SchedulerConfig, SearchConfig
+from gatesweep.sweep.points import checked_points
 from gatesweep.sweep.space import dotted, ordered, typed
-from gatesweep.tasks.registry import check_direction, epoch_metrics
+from gatesweep.tasks.registry import check_direction
 from gatesweep.train.config import KeepConfig
-
-
-class Objective(Section):
-    """What to make small or large."""
-
-    metric: str
-    """A metric that the task reports each epoch, e.g. val/mae."""
-
-    mode: Literal["min", "max"] = "min"
-    """Whether less or more of it is better."""
-
-
-class SearchConfig(Section):
-    """Who proposes the next configuration."""
-
-    name: Literal["tpe", "random", "grid"] = "tpe"
-    """tpe: Optuna's multivariate TPE; random; grid: every combination of choices, in order."""
-
-    seed: int = Field(1, ge=0, lt=2**32)
-    """Proposal n is a function of this seed, n, and the results it had seen."""
-
-    startup_trials: PositiveInt = 6
-    """Random proposals before tpe starts to model."""
-
-
-class SchedulerConfig(Section):
-    """Who stops the trials that promise little."""
-
-    name: Literal["asha", "none"] = "asha"
-    """asha: asynchronous successive halving (Li et al., 2018); none: every trial trains to the end."""
-
-    grace_epochs: PositiveInt = 2
-    """Epochs that every trial gets."""
-
-    reduction: Annotated[int, Field(ge=2)] = 3
-    """At each rung about one in this many goes on."""
-
-
-class Budget(Section):
-    """How much to try."""
-
-    trials: PositiveInt = 12
-    """How many configurations."""
-
-    concurrent: PositiveInt = 2
-    """How many of them at a time."""
-
-
-class Resources(Section):
-    """What one worker of one trial gets."""
-
-    cpus: PositiveInt = 1
-    """CPU cores, and torch threads, per worker."""
-
-    gpus: NonNegativeFloat = 0.0
-    """GPUs per worker; a share such as 0.25 packs trials onto one."""
-
-    workers: Annotated[int, Field(ge=1, le=1)] = 1
-    """Workers per trial."""
 
 
 class FailureConfig(Section):
@@ -108,8 +52,8 @@ class SweepSpec(Section):
     experiment: ExperimentConfig
     """The training that the space varies: a file's path, beside this one, or the sections themselves."""
 
-    objective: Objective
-    """What to make small or large."""
+    objective: Objectives
+    """What to make small or large; a list of these searches for the Pareto front."""
 
     space: dict[str, Dimension] = Field(min_length=1)
     """Dotted keys of the experiment, each with its range or choices."""
@@ -143,12 +87,28 @@ class SweepSpec(Section):
                     idea = did_you_mean(other, self.space)
                     raise ValueError(f"space: '{key}' depends on '{other}', which is no dimension\n\nhint: {idea}")
         ordered(self.space)
+        if self.search.name == "cmaes":
+            always = [key for key, each in self.space.items() if each.kind != "choice" and not each.when]
+            if len(always) < 2:
+                hint = "`search: {name: tpe}` or gp take any space"
+                said = f"space: cmaes needs two ranges without `when`, and here are {len(always)}"
+                raise ValueError(f"{said}\n\nhint: {hint}")
         if self.search.name == "grid":
             ranges = [key for key, dimension in self.space.items() if dimension.kind != "choice"]
             if ranges:
                 hint = "list its values: {choice: […]}"
                 raise ValueError(f"space: a grid takes choices only, and '{ranges[0]}' is a range\n\nhint: {hint}")
         return self
+
+    @property
+    def goals(self) -> tuple[Objective, ...]:
+        """The objectives, in the file's order."""
+        return (self.objective,) if isinstance(self.objective, Objective) else self.objective
+
+    @property
+    def goal(self) -> Objective:
+        """The first objective: what trials are ranked by, and what early stopping and checkpoints look at."""
+        return self.goals[0]
 
     def trial_config(self, params: Mapping[str, Any], number: int, sweep_seed: int | None = None) -> ExperimentConfig:
         """The experiment of one trial: the proposal put in, its own seed, the objective monitored."""
@@ -160,7 +120,7 @@ class SweepSpec(Section):
         if "seed" not in params:
             raw["seed"] = seed_of(self.search.seed, "trial", number)
         raw["name"] = self.name
-        raw["trainer"].update(monitor=self.objective.metric, mode=self.objective.mode, threads=self.resources.cpus)
+        raw["trainer"].update(monitor=self.goal.metric, mode=self.goal.mode, threads=self.resources.cpus)
         return experiment_from(raw, place=f"trial {number}")
 
     def as_dict(self) -> dict[str, Any]:
@@ -198,27 +158,13 @@ def spec_from(raw: dict[str, Any], *, place: str, folder: Path | None = None) ->
 
 def _checked(spec: SweepSpec, place: str) -> SweepSpec:
     """A metric that the task reports, a schedule that fits, and a space that the experiment can take."""
-    metrics = epoch_metrics(spec.experiment.task, spec.experiment.data, spec.experiment.model)
-    if metrics and spec.objective.metric not in metrics:
-        raise ConfigError(
-            f"objective.metric: {spec.experiment.task} reports no '{spec.objective.metric}' while it trains, "
-            "as it is configured",
-            place=place,
-            hint=did_you_mean(spec.objective.metric, sorted(metrics)),
-        )
-    if spec.scheduler.name == "asha" and spec.scheduler.grace_epochs > spec.experiment.trainer.max_epochs:
-        raise ConfigError(
-            f"scheduler.grace_epochs: {spec.scheduler.grace_epochs} is more than the experiment's "
-            f"max_epochs {spec.experiment.trainer.max_epochs}",
-            place=place,
-        )
-    if spec.scheduler.name == "asha" and "trainer.max_epochs" in spec.space:
-        raise ConfigError(
-            "space: asha needs the same 'trainer.max_epochs' for every trial",
-            place=place,
-            hint="take it out of the space, or use `scheduler: {name: none}`",
-        )
-    return spec.model_copy(update={"space": typed(spec.space, spec.experiment, place)})
+    check_goals(spec, place)
+    check_schedule(spec, place)
+    spec = spec.model_copy(update={"space": typed(spec.space, spec.experiment, place)})
+    if spec.search.points:
+        points = checked_points(spec.space, spec.search.points, spec.search.seed, place)
+        spec = spec.model_copy(update={"search": spec.search.model_copy(update={"points": points})})
+    return spec
 
 
 def load_spec(path: Path, assignments: Sequence[str] = ()) -> SweepSpec:
@@ -229,12 +175,18 @@ def load_spec(path: Path, assignments: Sequence[str] = ()) -> SweepSpec:
         raw["experiment"] = {"file": raw["experiment"]}
     if isinstance(raw.get("experiment"), dict) and "file" in raw["experiment"]:
         raw["experiment"] = _merged(_experiment_file(raw["experiment"].pop("file"), path.parent), raw["experiment"])
-    return refuse_the_worst(spec_from(override(raw, assignments), place=str(path), folder=path.parent), str(path))
+    return startable(spec_from(override(raw, assignments), place=str(path), folder=path.parent), str(path))
 
 
-def refuse_the_worst(spec: SweepSpec, place: str) -> SweepSpec:
-    """A sweep that is to be started now must look for the best trial; one that was started otherwise is still read."""
-    check_direction(spec.experiment.task, spec.objective.metric, spec.objective.mode, place=place, key="objective.mode")
+def startable(spec: SweepSpec, place: str) -> SweepSpec:
+    """What is asked of a sweep that is to be started now; one that was started otherwise is still read.
+
+    Raises:
+        ConfigError: it looks for the worst trial, or sets an option that does nothing.
+    """
+    for goal in spec.goals:
+        check_direction(spec.experiment.task, goal.metric, goal.mode, place=place, key="objective.mode")
+    check_options(spec, place)
     return spec
 
 

@@ -29,7 +29,7 @@ from gatesweep.track.store import Store
 if TYPE_CHECKING:
     from gatesweep.tasks.base import Task
 
-DECIDING = ("ray", "optuna", "torch", "pytorch-lightning", "numpy")
+DECIDING = ("ray", "optuna", "cmaes", "torch", "pytorch-lightning", "numpy", "scipy")
 """Packages whose version changes proposals, decisions or metrics; named in the log's first line."""
 
 
@@ -70,9 +70,10 @@ def proven(spec: SweepSpec, say: Say) -> Task:
     experiment = spec.trial_config({}, 0)
     task, recipe = prepare(experiment, say=say)
     reported = prove(task, recipe)
-    if spec.objective.metric not in reported:
+    missing = next((goal.metric for goal in spec.goals if goal.metric not in reported), None)
+    if missing:
         raise ConfigError(
-            f"objective.metric: {experiment.task} reported no '{spec.objective.metric}' on a real batch",
+            f"objective.metric: {experiment.task} reported no '{missing}' on a real batch",
             place=spec.name,
             hint=f"it reports: {', '.join(sorted(reported))}",
         )

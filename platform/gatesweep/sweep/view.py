@@ -10,13 +10,14 @@ from typing import Any
 from gatesweep.report.view import DeathView, SweepView, TrialView
 from gatesweep.sweep.failures import WORDS
 from gatesweep.sweep.ledger import Ledger
+from gatesweep.sweep.spending import AFTER_A_REST
 from gatesweep.sweep.trial import Trial
 from gatesweep.track.records import Record
 
 
 def trial_view(trial: Trial, ledger: Ledger, sweep_id: str) -> TrialView:
     """One trial."""
-    objective = ledger.spec.objective
+    objective = ledger.spec.goal
     best = trial.best_epoch(objective.metric, objective.mode)
     live = trial.name in ledger.running.values() and ledger.stopped is None
     return TrialView(
@@ -50,8 +51,8 @@ def sweep_view(ledger: Ledger, sweep_id: str, lock: Mapping[str, Any]) -> SweepV
         sweep_id=sweep_id,
         name=spec.name,
         question=spec.question,
-        metric=spec.objective.metric,
-        mode=spec.objective.mode,
+        metric=spec.goal.metric,
+        mode=spec.goal.mode,
         space=values["space"],
         search=values["search"],
         scheduler=values["scheduler"],
@@ -63,6 +64,8 @@ def sweep_view(ledger: Ledger, sweep_id: str, lock: Mapping[str, Any]) -> SweepV
         dirty=bool(code.get("dirty")),
         trials=[trial_view(trial, ledger, sweep_id) for trial in ledger.trials.values()],
         best=f"{sweep_id}/{ranked[0].name}" if ranked else None,
+        goals=[(goal.metric, goal.mode) for goal in spec.goals],
+        front=[f"{sweep_id}/{trial.name}" for trial in ledger.front()] if len(spec.goals) > 1 else [],
         baseline=last["baseline"] if last else None,
         test=last["test"] if last else {},
         environment=environment(records[0], lock),
@@ -85,7 +88,7 @@ def wall_s(records: list[Record]) -> float:
     """Seconds in which the sweep was being worked on: the time between a death and the next `resume` does not count."""
     total = 0
     for before, after in itertools.pairwise(records):
-        if after["event"] != "resume":
+        if after["event"] not in AFTER_A_REST:
             total += after["ts"] - before["ts"]
     return round(total / 1000, 3)
 

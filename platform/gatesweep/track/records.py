@@ -17,6 +17,7 @@ lease    who writes from here on: a new segment of the log (see `segments`); it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 Record = dict[str, Any]
@@ -29,3 +30,12 @@ BY_USER = "the user"
 OUTCOMES = ("completed", "pruned", "failed", "stopped")
 STATUS = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 """An outcome's MLflow run status."""
+
+
+def goal_of(spec: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The metric by which a sweep's trials are ranked and its mode: its objective, the first where it has several."""
+    told = spec.get("objective")
+    first = told[0] if isinstance(told, list) and told else told
+    if not isinstance(first, Mapping) or "metric" not in first:
+        return None
+    return str(first["metric"]), str(first.get("mode", "min"))

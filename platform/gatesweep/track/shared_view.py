@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatesweep.track import addresses as names
+from gatesweep.track.records import goal_of
 
 _TAG_CHARS = 5000  # MLflow's limit on an experiment's tag
 _SECTION = "sweep"
@@ -25,11 +26,11 @@ _SECTION = "sweep"
 
 def shared_view(sweep_id: str, spec: Mapping[str, Any]) -> str:
     """The tag's value, compressed as MLflow does; empty where the sweep names no objective or the tag would not fit."""
-    objective, space = spec.get("objective"), spec.get("space") or {}
-    if not isinstance(objective, Mapping) or "metric" not in objective:
+    goal, space = goal_of(spec), spec.get("space") or {}
+    if goal is None:
         return ""
-    told = {**_table(sweep_id, str(objective["metric"]), str(objective.get("mode", "min")), list(space)),
-            **_charts(str(objective["metric"]), [key for key, told in space.items() if not _conditional(told)])}
+    told = {**_table(sweep_id, *goal, list(space)),
+            **_charts(goal[0], [key for key, told in space.items() if not _conditional(told)])}
     packed = zlib.compress(json.dumps(told, separators=(",", ":"), ensure_ascii=True).encode(), 9)
     text = f"deflate;{base64.b64encode(packed).decode()}"
     return text if len(text) <= _TAG_CHARS else ""

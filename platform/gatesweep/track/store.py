@@ -272,8 +272,10 @@ class Store:
         """A local path of an artifact: itself where the store is local, else a download (below `into`).
 
         Raises:
-            NotFound: the run has no such artifact.
+            NotFound: the run has no such artifact; a name that leads out of its folder is none.
         """
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise NotFound(f"'{name}' is no artifact's name", place=f"run {run_id}", hint="was an artifact altered?")
         with self._asking() as client:
             folder = self._folder(run_id)
             if folder is None:

@@ -7,6 +7,7 @@ What the user set in the environment stays as it is.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the recorder and the projector retry; MLflow's own retries last minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is the command's answer
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
@@ -92,6 +94,12 @@ def not_answering(uri: str, error: BaseException) -> StoreError:
     if isinstance(error, ImportError):
         return StoreError(f"the driver of this database is not installed: {error}", place=public(uri),
                           hint=f"pip install {error.name}")
+    refused = re.search(r"failed with error code (401|403)", str(error))
+    if refused:
+        who = "no such user with that password" if refused[1] == "401" else "not this user, or not what is asked"
+        return StoreError(f"the tracking server admits {who} (HTTP {refused[1]})", place=public(uri),
+                          hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN,"
+                               " as they are at the server")
     return StoreError(f"the tracking server does not answer: {_reason(error)}", place=public(uri),
                       hint="start it, or correct MLFLOW_TRACKING_URI (on a cluster: `tracking` of its file);"
                            " without that variable runs go to the local store")

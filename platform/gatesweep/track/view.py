@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gatesweep.track.records import STATUS, Record
+from gatesweep.track.records import STATUS, Record, goal_of
 from gatesweep.track.store import Point
 
 PARENT = ""
@@ -72,10 +72,7 @@ class SweepView:
     @property
     def objective(self) -> tuple[str, str] | None:
         """The metric to rank by and its mode, where there is one."""
-        told = self.spec.get("objective")
-        if not isinstance(told, Mapping) or "metric" not in told:
-            return None
-        return str(told["metric"]), str(told.get("mode", "min"))
+        return goal_of(self.spec)
 
     def ranked(self) -> list[TrialView]:
         """Trials with a value and no failure, the best first."""

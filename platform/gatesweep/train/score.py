@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ def load_weights(module: torch.nn.Module, checkpoint: Path) -> None:
     """Put a committed checkpoint's weights into `module`.
 
     Raises:
-        NotFound: not committed, damaged, or of another model.
+        NotFound: not committed, damaged, of another model, or a pickle of anything but tensors.
     """
-    saved = torch.load(state_file(checkpoint), map_location="cpu", weights_only=True)
+    try:
+        saved = torch.load(state_file(checkpoint), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise NotFound("holds other objects than tensors and is not loaded: it may run code of whoever wrote it",
+                       place=str(checkpoint)) from error
     try:
         module.load_state_dict(saved["state_dict"])
     except RuntimeError as error:

@@ -1,0 +1,213 @@
+"""Searches that learn: Optuna's samplers, each made anew and seeded from (seed, n) before every proposal.
+
+What Optuna knows is a study in memory, told of every proposal and every end in the log's order. Two kinds of sampler:
+
+    asks nothing twice   TPE, GP: a function of the study's trials. A proposal of the log is put into a study as it is,
+                         with what the sampler noted about it (`memory`).
+    asked again          CMA-ES keeps its covariance in notes on the trials, NSGA-II its generations and parents. Some
+                         of these notes would be pickles, so they stay out of the log: the sampler is asked at every
+                         proposal of the log as it was then, which writes its notes anew, and the proposal itself is
+                         taken from the log.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from gatesweep.config.digest import seed_of
+from gatesweep.sweep.options import SearchConfig
+from gatesweep.sweep.search import Params, Space
+from gatesweep.sweep.space import active, ordered
+
+
+class Modelled:
+    """A study and the sampler that proposes its next trial. A choice is known to it by its index."""
+
+    def __init__(self, space: Space, config: SearchConfig, modes: Sequence[str]) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.space, self.config = space, config
+        self.directions: list[Literal["minimize", "maximize"]] = [
+            "minimize" if mode == "min" else "maximize" for mode in modes
+        ]
+        self.study = optuna.create_study(directions=self.directions)
+
+    def propose(self, number: int) -> tuple[Params, dict[str, Any]] | None:
+        self.study.sampler = self._quietly(number)
+        trial = self.study.ask()
+        params: Params = {}
+        for key in ordered(self.space):
+            if active(self.space, key, params):
+                params[key] = self._suggest(trial, key)
+        if trial.number != number:
+            raise AssertionError(f"the study proposes trial {trial.number} where the sweep is at {number}")
+        return params, self._memory(number)
+
+    def adopt(self, number: int, params: Params, memory: dict[str, Any]) -> None:
+        from optuna.trial import TrialState, create_trial
+
+        self.study.add_trial(create_trial(
+            state=TrialState.RUNNING, params=self._coded(params), system_attrs=memory,
+            distributions={key: self._distribution(key) for key in params}))  # fmt: skip
+
+    def observe(self, number: int, epoch: int, value: float) -> None:
+        """It learns from trials that are over."""
+
+    def tell(self, number: int, values: Sequence[float] | None) -> None:
+        from optuna.trial import TrialState
+
+        if values is None:
+            self.study.tell(number, state=TrialState.FAIL)
+        else:
+            self.study.tell(number, list(values))
+
+    def reopen(self, number: int) -> None:
+        """A study does not open an ended trial again: another study is told everything but that end."""
+        import optuna
+        from optuna.trial import TrialState, create_trial
+
+        before = self.study.get_trials(deepcopy=False)
+        self.study = optuna.create_study(directions=self.directions)
+        for trial in before:
+            over = trial.number != number and trial.state.is_finished()
+            self.study.add_trial(create_trial(
+                state=trial.state if over else TrialState.RUNNING, params=trial.params, system_attrs=trial.system_attrs,
+                distributions=trial.distributions, values=trial.values if over else None))  # fmt: skip
+
+    def _sampler(self, seed: int) -> Any:
+        """Optuna's sampler, new."""
+        raise NotImplementedError
+
+    def _quietly(self, number: int) -> Any:
+        import optuna
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return self._sampler(seed_of(self.config.seed, self.config.name, number))
+
+    def _startup(self, default: int = 6) -> int:
+        return self.config.startup_trials or default
+
+    def _memory(self, number: int) -> dict[str, Any]:
+        return dict(self.study.get_trials(deepcopy=False)[number].system_attrs)
+
+    def _suggest(self, trial: Any, key: str) -> Any:
+        dimension = self.space[key]
+        if dimension.kind == "choice":
+            return dimension.corners[trial.suggest_categorical(key, list(range(len(dimension.corners))))]
+        low, high = dimension.bounds
+        if "int" in dimension.kind:
+            return trial.suggest_int(key, int(low), int(high), log=dimension.kind.startswith("log"))
+        return trial.suggest_float(key, low, high, log=dimension.kind.startswith("log"))
+
+    def _coded(self, params: Params) -> Params:
+        return {key: self._code(key, value) for key, value in params.items()}
+
+    def _code(self, key: str, value: Any) -> Any:
+        dimension = self.space[key]
+        if dimension.kind != "choice":
+            return value
+        return next(i for i, corner in enumerate(dimension.corners) if _plain(corner) == _plain(value))
+
+    def _distribution(self, key: str) -> Any:
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        dimension = self.space[key]
+        if dimension.kind == "choice":
+            return CategoricalDistribution(list(range(len(dimension.corners))))
+        low, high = dimension.bounds
+        log = dimension.kind.startswith("log")
+        return (
+            IntDistribution(int(low), int(high), log) if "int" in dimension.kind else FloatDistribution(low, high, log)
+        )
+
+
+class TPE(Modelled):
+    """Optuna's multivariate tree-structured Parzen estimator (Bergstra et al., 2011; Watanabe, 2023).
+
+    Running trials count as bad ones (constant liar), so that concurrent proposals spread.
+    """
+
+    def _sampler(self, seed: int) -> Any:
+        import optuna
+
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=self._startup(), n_ei_candidates=self.config.candidates or 24,
+            multivariate=True, group=True, constant_liar=True)  # fmt: skip
+
+
+class GaussianProcess(Modelled):
+    """Optuna's Gaussian process: Matérn 5/2 with a length scale a dimension, log expected improvement (Ament et al.,
+    2023), over running trials q-log expected improvement.
+
+    It models the dimensions that are always there; conditional ones are drawn by a univariate TPE. The kernel is fitted
+    from its priors every time: what a fit leaves for the next one would not survive a restart.
+    """
+
+    def _sampler(self, seed: int) -> Any:
+        import optuna
+
+        return optuna.samplers.GPSampler(
+            seed=seed, n_startup_trials=self._startup(), deterministic_objective=bool(self.config.deterministic),
+            independent_sampler=_beside(seed, self._startup()), warn_independent_sampling=False)  # fmt: skip
+
+
+class AskedAgain(Modelled):
+    """A sampler that keeps notes on the study: asked at each of the log's proposals as it was then."""
+
+    def propose(self, number: int) -> tuple[Params, dict[str, Any]] | None:
+        proposal = super().propose(number)
+        return proposal and (proposal[0], {})
+
+    def adopt(self, number: int, params: Params, memory: dict[str, Any]) -> None:
+        self.study.enqueue_trial(self._coded(params))
+        self.study.sampler = self._quietly(number)
+        trial = self.study.ask()
+        assert trial.relative_params is not None, "asked for the notes that it leaves"
+        for key in params:
+            self._suggest(trial, key)
+
+
+class CMAES(AskedAgain):
+    """Covariance matrix adaptation (Hansen & Ostermeier, 2001) by the package `cmaes`, through Optuna.
+
+    It moves a normal distribution over the ranges that are always there; choices and conditional dimensions, of which
+    it knows nothing, are drawn by a univariate TPE.
+    """
+
+    def _sampler(self, seed: int) -> Any:
+        import optuna
+
+        return optuna.samplers.CmaEsSampler(
+            seed=seed, n_startup_trials=self._startup(1), popsize=self.config.population,
+            use_separable_cma=bool(self.config.separable), independent_sampler=_beside(seed, self._startup(6)),
+            warn_independent_sampling=False)  # fmt: skip
+
+
+class NSGA2(AskedAgain):
+    """Non-dominated sorting genetic algorithm II (Deb et al., 2002), Optuna's: children of the parents that fewest
+    others dominate, and among equals of those that stand alone. Conditional dimensions are drawn at random.
+    """
+
+    def _sampler(self, seed: int) -> Any:
+        import optuna
+
+        crossover = 0.9 if self.config.crossover is None else self.config.crossover
+        return optuna.samplers.NSGAIISampler(
+            seed=seed, population_size=self.config.population or 16, crossover_prob=crossover,
+            mutation_prob=self.config.mutation)  # fmt: skip
+
+
+def _beside(seed: int, startup_trials: int) -> Any:
+    """What draws the dimensions that a sampler cannot model."""
+    import optuna
+
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup_trials, constant_liar=True)
+
+
+def _plain(value: Any) -> Any:
+    """A value as the log's JSON gives it back: tuples are lists there."""
+    return list(value) if isinstance(value, tuple) else value
