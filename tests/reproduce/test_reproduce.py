@@ -15,7 +15,7 @@ import pytest
 import gatesweep
 from gatesweep.errors import DataError, NotFound, UserError
 from gatesweep.reproduce.reproduce import How, _check_data, _compared, read, reproduce
-from gatesweep.reproduce.source import check_out
+from gatesweep.reproduce.source import Sources, check_out
 from gatesweep.runs.training import Listener
 from gatesweep.track.git import Tree, read_tree
 from gatesweep.track.lineage import LockedSet
@@ -156,6 +156,17 @@ def test_another_line_of_the_model_diverges_and_code_is_the_first_cause(
     assert (found.judged.first.metric, found.judged.first.step) == ("train/loss", 1)
     assert store.get_run(found.rerun_id).status == "FINISHED"
     assert max(point.step for point in store.history(found.rerun_id, "val/loss")) == 2
+
+
+def test_with_the_code_of_here_a_run_stands_where_it_stood(project: Path) -> None:
+    stood = replace(read_tree(project), folder="below")
+    with Sources(project, here=True) as sources:
+        assert sources.of(stood, run="r") == (project, project), "a folder that is not there any more"
+        (project / "below").mkdir()
+        try:
+            assert sources.of(stood, run="r") == (project, project / "below")
+        finally:
+            (project / "below").rmdir()
 
 
 @pytest.mark.slow  # tests/cluster/test_reproduce.py has trials that were pruned

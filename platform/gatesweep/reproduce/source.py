@@ -47,7 +47,9 @@ class Sources:
             UserError: the tree cannot be had again, and why.
         """
         if self.here:
-            return self.root, self.root
+            asked = _asked(self.root, "rev-parse", "--show-toplevel")
+            folder = Path(asked.stdout.decode().strip()) / tree.folder if not asked.returncode else self.root
+            return self.root, folder if folder.is_dir() else self.root
         if tree not in self._made:
             top = self.scratch / f"source-{len(self._made)}"
             self._made[tree] = top, check_out(tree, self.root, top, run=run)
