@@ -23,6 +23,7 @@ from gatesweep.cli.cluster_commands import (
     submit,
 )
 from gatesweep.cli.doctor import doctor
+from gatesweep.cli.importing import import_
 from gatesweep.cli.result_commands import RunName, compare, reproduce, seeds, trace
 from gatesweep.cli.ui import ui
 
@@ -209,7 +210,7 @@ def schema(
 
 # as `gatesweep --help` lists them
 for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, reproduce, compare, seeds, trace,
-                backtest, sample, report, list_, clean, validate, schema, ui, doctor):  # fmt: skip
+                backtest, sample, report, list_, clean, validate, import_, schema, ui, doctor):  # fmt: skip
     app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")
 app.add_typer(data.app, name="data", help="The data sets: list, pull, verify, add, diff, quality.")

@@ -169,7 +169,11 @@ def _checked(spec: SweepSpec, place: str) -> SweepSpec:
 
 def load_spec(path: Path, assignments: Sequence[str] = ()) -> SweepSpec:
     """The sweep in a file, with `--set` put in: `--set budget.trials=4 --set experiment.trainer.max_epochs=3`."""
-    raw = read_mapping(path)
+    return spec_in(read_mapping(path), path, assignments)
+
+
+def spec_in(raw: dict[str, Any], path: Path, assignments: Sequence[str] = ()) -> SweepSpec:
+    """The sweep that a file at `path` is if it holds `raw`; it need not be there yet."""
     raw.setdefault("name", name_of(path))
     if isinstance(raw.get("experiment"), str) and any(a.startswith("experiment.") for a in assignments):
         raw["experiment"] = {"file": raw["experiment"]}
