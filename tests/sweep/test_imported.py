@@ -205,6 +205,7 @@ WRONG = [
     (wandb(parameters={"lr": {"distribution": "zipf", "min": "0", "max": "1"}}), "there is no distribution 'zipf'"),
     (wandb(parameters={"lr": {"values": []}}), "parameters.lr.values: is a list of at least one value"),
     (wandb(parameters={"lr": {"value": "1", "min": "0", "max": "1"}}), "has value and min and max at once"),
+    (wandb(parameters={"lr": {"values": ["1"] * 1001}}), "parameters.lr.values: lists 1001 values"),
     (wandb(parameters={"lr": "0.1"}), "parameters.lr: is a section with keys of its own, not 0.1"),
     (wandb(parameters={"odd": {"values": ["1", "2"]}}), "nothing to search is left"),
     (wandb(method="grid"), "parameters.lr: a grid has no end over a range without a q"),
@@ -213,6 +214,7 @@ WRONG = [
     (wandb(metric={"name": "val_loss", "goal": "maximize"}), "would be no valid sweep: objective.mode: is max"),
     (wandb(early_terminate={"type": "hyperband"}), "hyperband has neither min_iter nor max_iter"),
     (katib([{**LR, "parameterType": "complex"}]), "parameterType: is one of double, int, categorical, discrete"),
+    (katib([{**LR, "feasibleSpace": {"min": "0", "max": "1", "distribution": {"a": "b"}}}]), "distribution: is a word"),
     (katib([LR, LR]), "spec.parameters: 'lr' is there twice"),
     (katib(maxTrialCount="many"), "spec.maxTrialCount: is a number, not many"),
     ({"apiVersion": "kubeflow.org/v1", "kind": "TFJob"}, "TFJob of kubeflow.org/v1 cannot be imported"),
@@ -290,7 +292,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True))
 
 
-@pytest.mark.parametrize("text", [BOMB, "method: [", "- a\n- b\n", "", "\x00", "method: random\nparameters: {}\n"])
+@pytest.mark.parametrize("text", [BOMB, "method: [", "- a\n- b\n", "", "\x00", "method: random\nparameters: {}\n",
+                                  "? [a, b]\n: c\n"])
 def test_what_is_no_such_file_is_refused_and_nothing_is_written(capsys, monkeypatch, there, text):
     (there / "bad.yaml").write_text(text)
     code, out, err = call(capsys, monkeypatch, "import", "bad.yaml", "--out", "ours.yaml", "--json")
