@@ -77,3 +77,9 @@ def test_the_loader_itself_is_a_safe_one():
     from gatesweep.config import yaml_file
 
     assert issubclass(yaml_file._TextLoader, yaml.SafeLoader)
+
+
+@pytest.mark.parametrize("key", ["[a, b]", "{a: b}"])
+def test_a_key_that_is_no_word_is_refused_with_its_line(key: str) -> None:
+    with pytest.raises(ConfigError, match="here:2: a key is a word"):
+        parse(f"x: 1\n? {key}\n: 2\n", "here")

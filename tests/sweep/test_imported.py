@@ -1,17 +1,15 @@
 """Sweeps of other tools: what they mean there is what they mean here, and the rest is listed."""
 
-import json
 import math
 from pathlib import Path
 
 import pytest
 import yaml
-from command_line import call
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gatesweep.config.yaml_file import parse
-from gatesweep.errors import EXIT_USER, ConfigError
+from gatesweep.errors import ConfigError
 from gatesweep.sweep.imported.reading import Imported, import_sweep
 from gatesweep.sweep.imported.writing import flow
 from gatesweep.sweep.spec import load_spec
@@ -205,6 +203,7 @@ WRONG = [
     (wandb(parameters={"lr": {"distribution": "zipf", "min": "0", "max": "1"}}), "there is no distribution 'zipf'"),
     (wandb(parameters={"lr": {"values": []}}), "parameters.lr.values: is a list of at least one value"),
     (wandb(parameters={"lr": {"value": "1", "min": "0", "max": "1"}}), "has value and min and max at once"),
+    (wandb(parameters={"lr": {"values": ["1"] * 1001}}), "parameters.lr.values: lists 1001 values"),
     (wandb(parameters={"lr": "0.1"}), "parameters.lr: is a section with keys of its own, not 0.1"),
     (wandb(parameters={"odd": {"values": ["1", "2"]}}), "nothing to search is left"),
     (wandb(method="grid"), "parameters.lr: a grid has no end over a range without a q"),
@@ -213,6 +212,7 @@ WRONG = [
     (wandb(metric={"name": "val_loss", "goal": "maximize"}), "would be no valid sweep: objective.mode: is max"),
     (wandb(early_terminate={"type": "hyperband"}), "hyperband has neither min_iter nor max_iter"),
     (katib([{**LR, "parameterType": "complex"}]), "parameterType: is one of double, int, categorical, discrete"),
+    (katib([{**LR, "feasibleSpace": {"min": "0", "max": "1", "distribution": {"a": "b"}}}]), "distribution: is a word"),
     (katib([LR, LR]), "spec.parameters: 'lr' is there twice"),
     (katib(maxTrialCount="many"), "spec.maxTrialCount: is a number, not many"),
     ({"apiVersion": "kubeflow.org/v1", "kind": "TFJob"}, "TFJob of kubeflow.org/v1 cannot be imported"),
@@ -251,50 +251,3 @@ def test_nothing_of_their_file_gets_out_of_its_place(tmp_path_factory, name, val
 @given(st.recursive(st.none() | st.text(), lambda below: st.lists(below) | st.dictionaries(st.text(), below)))
 def test_a_value_comes_back_from_the_line_that_spells_it(value):
     assert parse(f"x: {flow(value)}", "x") == {"x": value}
-
-
-@pytest.fixture
-def there(tmp_path: Path, own_home: Path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "wandb.yaml").write_text((FILES / "wandb.yaml").read_text())
-    return tmp_path
-
-
-def test_the_command_writes_a_file_that_validates_and_tells_the_rest_as_json(capsys, monkeypatch, there):
-    arguments = ("import", "wandb.yaml", "--experiment", str(TRAFFIC), "--out", "ours.yaml")
-    code, out, err = call(capsys, monkeypatch, *arguments, "--json")
-    answer = json.loads(out)
-    assert (code, answer["checked"], answer["out"]) == (0, True, "ours.yaml")
-    assert {each["key"]: each["value"] for each in answer["unmapped"]}["program"] == "train.py"
-    assert all(each["why"] for each in answer["unmapped"])
-    assert all(f"not mapped: {each['key']} = " in err for each in answer["unmapped"])
-    assert call(capsys, monkeypatch, "validate", "ours.yaml")[0] == 0
-    before = (there / "ours.yaml").read_bytes()
-    code, out, err = call(capsys, monkeypatch, "import", "wandb.yaml", "--out", "ours.yaml")
-    assert (code, out) == (EXIT_USER, "")
-    assert "ours.yaml: is there already" in err
-    assert (there / "ours.yaml").read_bytes() == before
-    assert call(capsys, monkeypatch, "import", "wandb.yaml", "--out", "ours.yaml", "--force")[0] == 0
-    assert (there / "ours.yaml").read_bytes() != before
-
-
-def test_without_an_experiment_the_file_says_where_one_belongs(capsys, monkeypatch, there):
-    code, out, _ = call(capsys, monkeypatch, "import", "wandb.yaml")
-    assert code == 0
-    named = out.replace("  # file: ../experiments/traffic.yaml ", f"  file: {TRAFFIC} ")
-    (there / "ours.yaml").write_text(named)
-    assert load_spec(there / "ours.yaml").experiment.model.layers == 2
-
-
-BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True))
-
-
-@pytest.mark.parametrize("text", [BOMB, "method: [", "- a\n- b\n", "", "\x00", "method: random\nparameters: {}\n"])
-def test_what_is_no_such_file_is_refused_and_nothing_is_written(capsys, monkeypatch, there, text):
-    (there / "bad.yaml").write_text(text)
-    code, out, err = call(capsys, monkeypatch, "import", "bad.yaml", "--out", "ours.yaml", "--json")
-    assert (code, out) == (EXIT_USER, "")
-    assert "bad.yaml" in err
-    assert "Traceback" not in err
-    assert sorted(each.name for each in there.iterdir()) == ["bad.yaml", "wandb.yaml"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gatesweep.cli.answer import JsonOption, answering, print_json, say
+
+if TYPE_CHECKING:
+    from gatesweep.sweep.imported.reading import Imported
 
 Rename = typer.Option(
     "--rename", metavar="THEIRS=OURS", help="Name a parameter or the metric, e.g. --rename width=model.hidden_size. "
@@ -36,16 +39,11 @@ def import_(
     """
     with answering():
         from gatesweep.sweep.imported.reading import import_sweep, write_sweep
-        from gatesweep.sweep.imported.values import short
-        from gatesweep.sweep.imported.writing import shown
 
         found = import_sweep(file, experiment=experiment, out=out, renames=rename or [])
         if out is not None:
             write_sweep(found, out, source=file, force=force)
-        for each in found.unmapped:
-            say(f"not mapped: {short(each.key, 100)} = {shown(each.value)}: {short(each.why, 300)}")
-        for note in found.report.notes:
-            say(f"note: {short(note, 300)}")
+        _tell(found)
         if json:
             unmapped = [vars(each) for each in found.unmapped]
             print_json({"file": file, "kind": found.kind, "out": out, "checked": found.checked, "mapped": found.mapped,
@@ -55,3 +53,14 @@ def import_(
         else:
             say(f"{out}: a sweep of {len(found.values['space'])} dimensions"
                 f"{'' if found.checked else '; name its experiment in it before it is started'}")  # fmt: skip
+
+
+def _tell(found: Imported) -> None:
+    """What could not be mapped, and what means something else here."""
+    from gatesweep.sweep.imported.values import short
+    from gatesweep.sweep.imported.writing import shown
+
+    for each in found.unmapped:
+        say(f"not mapped: {short(each.key, 100)} = {shown(each.value)}: {short(each.why, 300)}")
+    for note in found.report.notes:
+        say(f"note: {short(note, 300)}")

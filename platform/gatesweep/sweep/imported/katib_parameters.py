@@ -53,7 +53,7 @@ def _span(key: str, kind: str, space: dict[str, Any], report: Report) -> Span:
         if not is_whole(low, high, step or Decimal(1)):
             raise report.wrong(key, f"int goes from one whole number to another in whole steps, not {low} to {high}")
         step = step if step is not None else Decimal(1)
-    distribution = space.get("distribution") or "uniform"
+    distribution = text(space.get("distribution") or "uniform", f"{key}.distribution", report)
     if distribution not in DISTRIBUTIONS:
         raise report.wrong(f"{key}.distribution", f"is one of {', '.join(DISTRIBUTIONS)}, not {short(distribution)}")
     if distribution in ("normal", "logNormal"):

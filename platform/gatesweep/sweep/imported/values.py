@@ -10,6 +10,7 @@ from typing import Any
 from gatesweep.sweep.imported.found import Report
 
 LARGEST_EXPONENT = 300
+LONGEST_LIST = 1000
 _PLAIN = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -30,13 +31,15 @@ def others(given: dict[str, Any], read: Container[str]) -> list[str]:
 
 
 def entries(value: Any, key: str, report: Report) -> list[Any]:
-    """A list that is not empty.
+    """A list that is not empty, nor so long that trying each value takes minutes.
 
     Raises:
         ConfigError: it is something else.
     """
     if not isinstance(value, list) or not value:
         raise report.wrong(key, f"is a list of at least one value, not {short(value)}")
+    if len(value) > LONGEST_LIST:
+        raise report.wrong(key, f"lists {len(value)} values, and {LONGEST_LIST} is the most", "a range, or fewer")
     return value
 
 
