@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from gatesweep.cells import compiler
+from gatesweep.cells import compiler, levels
 
 ADD = "long add(long a, long b) { return a + b; }"
 
@@ -83,6 +84,33 @@ def test_a_given_folder_is_looked_into_first_and_may_be_filled(tmp_path: Path, k
     monkeypatch.setenv("GATESWEEP_KERNELS", str(given))
     assert compiler.built(ADD, "add").parent == given
     assert not kernels.exists()
+
+
+V3 = "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"
+V4 = f"{V3} avx512f avx512bw avx512cd avx512dq avx512vl"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="levels are those of x86-64")
+@pytest.mark.parametrize(("flags", "level"), [(f"{V4} avx512_bf16", "x86-64-v4"), (V4, "x86-64-v4"), (V3, "x86-64-v3")])
+def test_code_for_a_level_serves_each_processor_that_has_it_where_nothing_can_be_compiled(
+        tmp_path: Path, monkeypatch, flags: str, level: str) -> None:
+    monkeypatch.setenv("GATESWEEP_KERNELS", str(tmp_path / "image"))
+    made = {each: compiler.built(ADD, "add", each) for each in levels.portable()}
+    assert len(set(made.values())) == 2
+    _no_compiler(monkeypatch, tmp_path)
+    monkeypatch.setattr(compiler, "processor", lambda: f"flags : fpu {flags}")
+    assert compiler.built(ADD, "add") == made[level]
+    assert ctypes.CDLL(str(made["x86-64-v3"])).add(2, 3) == 5
+    monkeypatch.setattr(compiler, "processor", lambda: f"flags : fpu {flags}".replace(" fma", ""))
+    with pytest.raises(compiler.NoCompiler):
+        compiler.built(ADD, "add")
+
+
+def test_code_for_this_very_processor_is_taken_before_that_for_its_level(kernels: Path, monkeypatch) -> None:
+    own = compiler.built(ADD, "add")
+    for level in levels.portable():
+        assert compiler.built(ADD, "add", level) != own
+    assert compiler.built(ADD, "add") == own
 
 
 def test_where_nothing_can_be_written_a_folder_of_the_process_serves(tmp_path: Path, monkeypatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gatesweep.cells.example import example_text
+from gatesweep.cells.levels import portable
 from gatesweep.cells.names import NAMES
 from gatesweep.cells.variants import find
 from gatesweep.cli import main
@@ -132,6 +133,16 @@ def test_build_fills_the_named_folder_though_the_library_is_at_home_already(tmp_
     in_image = [Path(each["path"]) for each in _json("build", "rnn")["libraries"]]
     assert {path.parent for path in in_image} == {tmp_path / "image"}
     assert [path.read_bytes() for path in in_image] == [path.read_bytes() for path in at_home]
+
+
+def test_build_for_other_machines_leaves_this_processor_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("GATESWEEP_KERNELS", str(tmp_path))
+    monkeypatch.setenv("GATESWEEP_HOME", str(tmp_path / "home"))
+    made = _json("build", "rnn", "--portable")["libraries"]
+    assert {(each["dtype"], each["level"]) for each in made} == {
+        (dtype, level) for dtype in ("float32", "float64") for level in portable() or [None]}  # fmt: skip
+    assert {Path(each["path"]) for each in made} == set(tmp_path.glob("rnn-*.so"))
+    assert len(made) == len({each["path"] for each in made})
 
 
 def test_build_without_a_compiler_says_what_to_install(capsys, monkeypatch, tmp_path):

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,24 +28,31 @@ class Built:
 
     cell: str
     dtype: str
+    level: str | None
+    """What instruction sets it is for, see `levels.py`. None: this machine's."""
+
     path: Path
     seconds: float
     """What compiling took; next to nothing where the library was there already."""
 
 
-def build(cells: Iterable[Cell]) -> Iterator[Built]:
+def build(cells: Iterable[Cell], levels: Sequence[str] = ()) -> Iterator[Built]:
     """Compile every cell that has native loops, for every type of number, several at a time.
+
+    Args:
+        levels: of `levels.py`, for machines that are not this one. None of them: for this machine.
 
     Raises:
         NoCompiler: one is in no folder yet and cannot be compiled here.
         ResourceError: GATESWEEP_KERNELS names what is no folder.
     """
-    jobs = [(cell, dtype) for cell in cells if describable(cell) for dtype in TYPES]
+    wanted = [cell for cell in cells if describable(cell)]
+    jobs = [(cell, dtype, level) for cell in wanted for dtype in TYPES for level in (levels or (None,))]
 
-    def one(job: tuple[Cell, torch.dtype]) -> Built:
-        (cell, dtype), start = job, time.perf_counter()
-        path = _where_named(built(source(Kind(cell, dtype)), cell.name))
-        return Built(cell.name, str(dtype).removeprefix("torch."), path, time.perf_counter() - start)
+    def one(job: tuple[Cell, torch.dtype, str | None]) -> Built:
+        (cell, dtype, level), start = job, time.perf_counter()
+        path = _where_named(built(source(Kind(cell, dtype)), cell.name, level))
+        return Built(cell.name, str(dtype).removeprefix("torch."), level, path, time.perf_counter() - start)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(one, jobs)

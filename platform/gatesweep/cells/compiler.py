@@ -5,7 +5,9 @@
 A library's file name holds the digest of the source, the flags and the processor's instruction sets, so that an old or
 foreign one is never loaded; each process that compiles writes to a name of its own and renames, so that a half-written
 one is not either. They lie in `cache/kernels` of the home folder; a folder that GATESWEEP_KERNELS names (an image's,
-filled beforehand, perhaps read-only) is looked into first. The compiler is what CC names, else cc, gcc or clang.
+filled beforehand, perhaps read-only) is looked into first. Where none is for this very processor, one for a level of
+instruction sets that it has (`levels.py`) serves before anything is compiled: an image holds those, and runs on
+machines that its builder never saw. The compiler is what CC names, else cc, gcc or clang.
 
 No -ffast-math: it would set flush-to-zero for the whole process, and sums would depend on the compiler's mood.
 """
@@ -23,9 +25,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+from gatesweep.cells.levels import had
 from gatesweep.config.places import home
 
-FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+NATIVE = "-march=native"
+FLAGS = ("-std=gnu11", "-O3", NATIVE, "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 CANDIDATES = ("cc", "gcc", "clang")
 TIMEOUT_S = 120
 
@@ -44,16 +48,23 @@ def library(source: str, name: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(built(source, name)))
 
 
-def built(source: str, name: str) -> Path:
+def built(source: str, name: str, level: str | None = None) -> Path:
     """The library's file, compiled if need be.
 
     Args:
         name: starts the file's name, for whoever reads the folder.
+        level: of `levels.py`, whatever this processor has. None: the best for this processor.
 
     Raises:
         NoCompiler: it is in no folder yet and cannot be compiled here.
     """
-    return kept(f"{name}-{_digest(source)}.so", _loads, lambda target: _compile(source, target))
+    file = f"{name}-{_digest(source, level)}.so"
+    if level is None:
+        shared = (f"{name}-{_digest(source, each)}.so" for each in had(processor().split()))
+        found = (folder / one for one in (file, *shared) for folder in _folders() if _loads(folder / one))
+        if (library := next(found, None)) is not None:
+            return library
+    return kept(file, _loads, lambda target: _compile(source, target, level))
 
 
 def kept(file: str, whole: Callable[[Path], bool], make: Callable[[Path], None]) -> Path:
@@ -129,8 +140,12 @@ def _private() -> Path:
     return Path(tempfile.mkdtemp(prefix="gatesweep-kernels-"))
 
 
-def _digest(source: str) -> str:
-    return hashlib.sha256("\0".join((source, *FLAGS, processor())).encode()).hexdigest()[:16]
+def _digest(source: str, level: str | None = None) -> str:
+    return hashlib.sha256("\0".join((source, *_flags(level), level or processor())).encode()).hexdigest()[:16]
+
+
+def _flags(level: str | None) -> tuple[str, ...]:
+    return FLAGS if level is None else tuple(f"-march={level}" if flag == NATIVE else flag for flag in FLAGS)
 
 
 @lru_cache
@@ -143,7 +158,7 @@ def processor() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
 
 
-def _compile(source: str, target: Path) -> None:
+def _compile(source: str, target: Path, level: str | None = None) -> None:
     compiler = find()
     if compiler is None:
         named = os.environ.get("CC")
@@ -152,7 +167,7 @@ def _compile(source: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".compiling-") as folder:
         text, made = Path(folder, "source.c"), Path(folder, "library.so")
         text.write_text(source)
-        command = [compiler, *FLAGS, str(text), "-o", str(made), "-lm"]
+        command = [compiler, *_flags(level), str(text), "-o", str(made), "-lm"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
         except (OSError, subprocess.TimeoutExpired) as error:

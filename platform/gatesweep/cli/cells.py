@@ -88,30 +88,37 @@ def show(
 
 
 @app.command()
-def build(names: Names = None, json: JsonOption = False) -> None:
+def build(
+    names: Names = None,
+    portable: Annotated[
+        bool, typer.Option("--portable", help="For other machines: x86-64-v3 and -v4, not this processor.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
     """Compile the native loops, so that no worker has to.
 
     They go to the folder that GATESWEEP_KERNELS names, else to cache/kernels of the home folder.
     """
     from gatesweep.cells.building import build as compiled
     from gatesweep.cells.compiler import NoCompiler
+    from gatesweep.cells.levels import portable as levels
     from gatesweep.cells.names import NAMES
     from gatesweep.errors import ResourceError
 
     with answering():
         cells = [_find(name) for name in names or NAMES]
         try:
-            done = list(compiled(cells))
+            done = list(compiled(cells, levels() if portable else ()))
         except NoCompiler as error:
             raise ResourceError(str(error), place="cells build",
                                 hint="install gcc or clang, or name a compiler in CC; without one the cells run on "
                                      "torch alone, slower") from error
     if json:
-        print_json({"libraries": [{"cell": each.cell, "dtype": each.dtype, "path": str(each.path),
+        print_json({"libraries": [{"cell": each.cell, "dtype": each.dtype, "level": each.level, "path": str(each.path),
                                    "seconds": round(each.seconds, 3)} for each in done]})  # fmt: skip
         return
-    _table(["cell", "numbers", "seconds", "library"],
-           [[each.cell, each.dtype, f"{each.seconds:.2f}", each.path.name] for each in done])
+    _table(["cell", "numbers", "for", "seconds", "library"],
+           [[each.cell, each.dtype, each.level or "here", f"{each.seconds:.2f}", each.path.name] for each in done])
     for folder in sorted({str(each.path.parent) for each in done}):
         typer.echo(f"in {folder}")
     left_out = sorted({cell.name for cell in cells} - {each.cell for each in done})
