@@ -34,6 +34,8 @@ SETTINGS = [
     ("objective.metric=test/mae", "reports no 'test/mae' while it trains", "val/mae"),
     ("experiment.trainer.monitor=test/mae", "reports no 'test/mae' while it trains", "val/mae"),
     ("space.trainer.threads={choice: [1, 2]}", "'trainer.threads' is set by the sweep itself", "resources.cpus"),
+    ("space.model.hidden_size={uniform: [4, 8]}", "'model.hidden_size' is no field for a range of fractions",
+     "{int_uniform: [4, 8]}"),
     ("space.model.hidden_size={choice: [1000000000]}", "model.hidden_size: input should be less than or equal", ""),
     ("experiment.trainer.devices=4", "trainer.devices: input should be less than or equal to 1", ""),
     ("experiment=[a]", "'experiment' is neither a file nor its sections", ""),

@@ -75,12 +75,26 @@ def typed(space: Mapping[str, Dimension], experiment: ExperimentConfig, place: s
     result = {}
     for key, dimension in space.items():
         values = tuple(trial.value(key, corner) for corner in dimension.corners)
+        _refuse_fractions(key, dimension, trial, place)
         result[key] = dimension.model_copy(update={"choice": values} if dimension.kind == "choice" else {})
     for key, dimension in result.items():
         if dimension.when:
             when = {other: _wanted(result, key, other, trial, place) for other in dimension.when}
             result[key] = dimension.model_copy(update={"when": when})
     return result
+
+
+def _refuse_fractions(key: str, dimension: Dimension, trial: _Trial, place: str) -> None:
+    """A range of floats on a field of whole numbers has good ends, and nothing else."""
+    if dimension.kind not in ("uniform", "log_uniform"):
+        return
+    low, high = dimension.bounds
+    try:
+        trial.value(key, low + 0.382 * (high - low))
+    except ConfigError as error:
+        whole = "int_uniform" if dimension.kind == "uniform" else "log_int_uniform"
+        raise ConfigError(f"space: '{key}' is no field for a range of fractions: {error.message}", place=place,
+                          hint=f"{{{whole}: [{low:g}, {high:g}]}} draws whole numbers") from None
 
 
 def _wanted(space: Mapping[str, Dimension], key: str, other: str, trial: _Trial, place: str) -> list[Any]:
