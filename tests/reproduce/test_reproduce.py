@@ -155,6 +155,8 @@ def test_another_line_of_the_model_diverges_and_code_is_the_first_cause(
     assert found.judged.first is not None
     assert (found.judged.first.metric, found.judged.first.step) == ("train/loss", 1)
     assert store.get_run(found.rerun_id).status == "FINISHED"
+    assert store.get_run(found.rerun_id).tags["gatesweep.verdict"] == "diverged"
+    assert store.get_run(run_id).tags["gatesweep.reproduced_by"] != found.rerun_id, "another code says nothing of it"
     assert max(point.step for point in store.history(found.rerun_id, "val/loss")) == 2
 
 
@@ -182,6 +184,7 @@ def test_a_training_that_was_ended_early_is_compared_as_far_as_it_came(project: 
 @pytest.mark.parametrize(("file", "old", "new", "message"), [
     ("lock.json", '"seeds": {\n  "seed": 4', '"seeds": {\n  "seed": 5', "was altered"),
     ("lock.json", "{", "", "cannot be read"),
+    ("config.yaml", "seed: 4", "seed: 5", "config.yaml: was altered"),
     ("diff.patch", "SCALE = 1.5", "SCALE = 1.6", "diff.patch: was altered"),
 ])
 def test_altered_artifacts_are_refused_before_any_training(
