@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import gatesweep
+from gatesweep.data.own import user_data
 from gatesweep.errors import DataError, NotFound, UserError
 from gatesweep.reproduce.reproduce import How, _check_data, _compared, read, reproduce
 from gatesweep.reproduce.source import Sources, check_out
@@ -256,6 +257,23 @@ def test_a_tree_that_pins_other_data_than_the_run_read_is_refused_with_both_pins
     pin, other = f"{'a' * 32}.dir", f"{'b' * 32}.dir"
     (tmp_path / "data.dvc").write_text(f"outs:\n- md5: {pin}\n  path: data/load\n")
     recorded = read(run_id, store)
-    _check_data(replace(recorded, sets=(LockedSet("load", pin, "data/load"),)), tmp_path)
+    _check_data(replace(recorded, sets=(LockedSet("load", pin, "data/load"),)), tmp_path, tmp_path)
     with pytest.raises(DataError, match=f"load: the run read {other}, and the tree pins {pin}"):
-        _check_data(replace(recorded, sets=(LockedSet("load", other, "data/load"),)), tmp_path)
+        _check_data(replace(recorded, sets=(LockedSet("load", other, "data/load"),)), tmp_path, tmp_path)
+
+
+def test_a_file_of_ones_own_in_the_project_goes_into_the_tree_and_altered_it_is_refused(
+        run_id: str, store: Store, tmp_path: Path) -> None:
+    root, top = tmp_path / "root", tmp_path / "top"
+    for folder in (root / "own", top):
+        folder.mkdir(parents=True)
+    (root / "own" / "load.csv").write_text("when,load\n1,2\n")
+    read_then = LockedSet("load.csv", user_data(root / "own" / "load.csv").md5, "own/load.csv")
+    recorded = replace(read(run_id, store), sets=(read_then,))
+    _check_data(recorded, top, root)
+    assert (top / "own" / "load.csv").read_text() == "when,load\n1,2\n"
+    (top / "own" / "load.csv").unlink()
+    (root / "own" / "load.csv").write_text("when,load\n1,3\n")
+    with pytest.raises(DataError, match="was altered since the run read it"):
+        _check_data(recorded, top, root)
+    assert not (top / "own" / "load.csv").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def train_and_compare(name: str, store: Store, sources: Sources, how: How = How(
     recorded = read(name, store)
     run, asked = recorded.run, _epochs(recorded, how.epochs)
     top, folder = sources.of(recorded.lock.tree, run=f"run {run.run_id}")
-    _check_data(recorded, top)
+    _check_data(recorded, top, sources.root)
     config = sources.scratch / f"{run.run_id}.yaml"
     config.write_text(as_yaml(recorded.told["config"]), encoding="utf-8")
     alone = bool(how.overrides) or sources.here  # what another code or setting gives says nothing of the run
@@ -221,8 +222,9 @@ def _epochs(recorded: Recorded, asked: int | None) -> int | None:
     return None if recorded.run.tags.get(OUTCOME) == "completed" else recorded.trained
 
 
-def _check_data(recorded: Recorded, top: Path) -> None:
-    """The tree pins what the run read, and a user's own files are as they were."""
+def _check_data(recorded: Recorded, top: Path, root: Path) -> None:
+    """The tree pins what the run read, and a user's own files are as they were; of the project's, which git does not
+    have, the tree gets a copy."""
     pins = read_pins(top) if (top / PIN_FILE).is_file() else {}
     for each in recorded.sets:
         if each.name in pins and pins[each.name].md5 == each.md5:
@@ -231,10 +233,14 @@ def _check_data(recorded: Recorded, top: Path) -> None:
         if each.name in pins:
             raise DataError(f"the run read {each.md5}, and the tree pins {pins[each.name].md5}", place=each.name,
                             hint="--here needs the recorded pin: git checkout it, or leave --here out")  # fmt: skip
-        if place.exists() and user_data(place).md5 != each.md5:
+        there = place if place.exists() or Path(each.path).is_absolute() else root / each.path
+        if there.exists() and user_data(there).md5 != each.md5:
             raise DataError(f"was altered since the run read it: its md5 was {each.md5}, and is another",
-                            place=str(place), hint="put the old bytes back, from a backup or from dvc")  # fmt: skip
-        if Path(each.path).is_absolute() and not place.exists():
+                            place=str(there), hint="put the old bytes back, from a backup or from dvc")  # fmt: skip
+        if there != place and there.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if there.is_dir() else shutil.copyfile)(there, place)
+        elif Path(each.path).is_absolute() and not place.exists():
             raise DataError(f"is not there any more; the run read the file of md5 {each.md5}", place=str(place))
 
 
