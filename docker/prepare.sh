@@ -23,8 +23,8 @@ for name in postgres_password tracking_password tracking_session_key aws_access_
   echo "made $secrets/$name"
 done
 
-image=$(setting GATESWEEP_IMAGE)
+image=$(setting PLATFORM_IMAGE)
 id=$("$engine" image inspect --format '{{.Id}}' "$image") || { echo "no image $image here: see docs/docker.md" >&2; exit 2; }
-sed "s|^GATESWEEP_IMAGE_ID=.*|GATESWEEP_IMAGE_ID=sha256:${id#sha256:}|" .env > .env.new
+sed "s|^PLATFORM_IMAGE_ID=.*|PLATFORM_IMAGE_ID=sha256:${id#sha256:}|" .env > .env.new
 mv .env.new .env
 echo "image $image is ${id#sha256:}"
