@@ -79,7 +79,7 @@ class Platform:
 
     def client(self, *words: str, timeout_s: float = 300) -> str:
         """gatesweep in the container `client`."""
-        return self.compose("run", "--rm", "-T", "client", *words, timeout_s=timeout_s)
+        return self.compose("--profile", "client", "run", "--rm", "-T", "client", *words, timeout_s=timeout_s)
 
     def status(self, sweep_id: str) -> dict[str, Any]:
         words = ("status", sweep_id, "--json", "--cluster", "configs/clusters/compose.yaml")

@@ -3,11 +3,13 @@
     clone --shared, without a working tree -> checkout of the commit -> git apply diff.patch
 
 Neither the working tree nor the repository of whoever asks is touched: the clone borrows the objects and has everything
-else of its own. DVC in the clone reads and fills the same cache, and asks the same remote.
+else of its own. DVC in the clone reads and fills the same cache, and asks the same remote; where the repository may
+only be read, as in a container, it has a cache of its own and the remote that the commit names.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -84,7 +86,7 @@ def check_out(tree: Tree, here: Path, target: Path, *, run: str) -> Path:
         if applied.returncode:
             raise ConfigError(f"does not apply to commit {commit[:12]}: {_first_line(applied)}",
                               place=f"{run}: diff.patch", hint="was the artifact altered?")  # fmt: skip
-    if is_tracked(top) and (target / ".dvc").is_dir():
+    if is_tracked(top) and (target / ".dvc").is_dir() and os.access(top / ".dvc", os.W_OK):
         lend(top, target)
     folder = (target / tree.folder).resolve()
     if not folder.is_relative_to(target.resolve()):
