@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 import gatesweep
 from gatesweep.errors import UserError
-from gatesweep.reproduce.again import _environment
+from gatesweep.reproduce.again import _environment, answer_of
 from gatesweep.reproduce.envs import READY, interpreter
 from gatesweep.track.store import Store
 
@@ -35,6 +39,28 @@ def test_the_code_of_the_tree_comes_first_where_it_holds_the_platform(store: Sto
     assert _environment({}, store, tmp_path)["PYTHONPATH"].split(":")[0] == ours
     (tmp_path / "platform" / "gatesweep").mkdir(parents=True)
     assert _environment({}, store, tmp_path)["PYTHONPATH"].split(":")[0] == str(tmp_path / "platform")
+
+
+def test_an_interrupt_goes_on_to_the_training_and_is_waited_for(
+        store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = tmp_path / "python"
+    training.write_text("#!/bin/sh\ntrap 'sleep 0.5; touch closed; exit 130' INT\ntouch started\n"
+                        "while :; do sleep 0.05; done\n")  # fmt: skip
+    training.chmod(0o755)
+
+    def interrupt() -> None:
+        while not (tmp_path / "started").exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+    try:
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            answer_of(["run"], tmp_path / "c.yaml", tmp_path, store, environment={}, python=str(training))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "closed").exists()
 
 
 @pytest.mark.parametrize(("packages", "python", "message"), [

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import gatesweep
+from gatesweep.data.own import user_data
 from gatesweep.errors import DataError, NotFound, UserError
 from gatesweep.reproduce.reproduce import How, _check_data, _compared, read, reproduce
 from gatesweep.reproduce.source import Sources, check_out
@@ -155,6 +156,8 @@ def test_another_line_of_the_model_diverges_and_code_is_the_first_cause(
     assert found.judged.first is not None
     assert (found.judged.first.metric, found.judged.first.step) == ("train/loss", 1)
     assert store.get_run(found.rerun_id).status == "FINISHED"
+    assert store.get_run(found.rerun_id).tags["gatesweep.verdict"] == "diverged"
+    assert store.get_run(run_id).tags["gatesweep.reproduced_by"] != found.rerun_id, "another code says nothing of it"
     assert max(point.step for point in store.history(found.rerun_id, "val/loss")) == 2
 
 
@@ -182,6 +185,7 @@ def test_a_training_that_was_ended_early_is_compared_as_far_as_it_came(project: 
 @pytest.mark.parametrize(("file", "old", "new", "message"), [
     ("lock.json", '"seeds": {\n  "seed": 4', '"seeds": {\n  "seed": 5', "was altered"),
     ("lock.json", "{", "", "cannot be read"),
+    ("config.yaml", "seed: 4", "seed: 5", "config.yaml: was altered"),
     ("diff.patch", "SCALE = 1.5", "SCALE = 1.6", "diff.patch: was altered"),
 ])
 def test_altered_artifacts_are_refused_before_any_training(
@@ -253,6 +257,23 @@ def test_a_tree_that_pins_other_data_than_the_run_read_is_refused_with_both_pins
     pin, other = f"{'a' * 32}.dir", f"{'b' * 32}.dir"
     (tmp_path / "data.dvc").write_text(f"outs:\n- md5: {pin}\n  path: data/load\n")
     recorded = read(run_id, store)
-    _check_data(replace(recorded, sets=(LockedSet("load", pin, "data/load"),)), tmp_path)
+    _check_data(replace(recorded, sets=(LockedSet("load", pin, "data/load"),)), tmp_path, tmp_path)
     with pytest.raises(DataError, match=f"load: the run read {other}, and the tree pins {pin}"):
-        _check_data(replace(recorded, sets=(LockedSet("load", other, "data/load"),)), tmp_path)
+        _check_data(replace(recorded, sets=(LockedSet("load", other, "data/load"),)), tmp_path, tmp_path)
+
+
+def test_a_file_of_ones_own_in_the_project_goes_into_the_tree_and_altered_it_is_refused(
+        run_id: str, store: Store, tmp_path: Path) -> None:
+    root, top = tmp_path / "root", tmp_path / "top"
+    for folder in (root / "own", top):
+        folder.mkdir(parents=True)
+    (root / "own" / "load.csv").write_text("when,load\n1,2\n")
+    read_then = LockedSet("load.csv", user_data(root / "own" / "load.csv").md5, "own/load.csv")
+    recorded = replace(read(run_id, store), sets=(read_then,))
+    _check_data(recorded, top, root)
+    assert (top / "own" / "load.csv").read_text() == "when,load\n1,2\n"
+    (top / "own" / "load.csv").unlink()
+    (root / "own" / "load.csv").write_text("when,load\n1,3\n")
+    with pytest.raises(DataError, match="was altered since the run read it"):
+        _check_data(recorded, top, root)
+    assert not (top / "own" / "load.csv").exists()

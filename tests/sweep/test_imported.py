@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatesweep.config.yaml_file import parse
@@ -248,6 +248,7 @@ def test_nothing_of_their_file_gets_out_of_its_place(tmp_path_factory, name, val
         "optimizer.lr": {"uniform": ["1e-3", "0.1"]}, "model.dropout": {"uniform": ["0", "0.5"]}}  # fmt: skip
 
 
+@example({"\u0100" * 300: "x"})  # a key that is written with more than 1,024 characters
 @given(st.recursive(st.none() | st.text(), lambda below: st.lists(below) | st.dictionaries(st.text(), below)))
 def test_a_value_comes_back_from_the_line_that_spells_it(value):
     assert parse(f"x: {flow(value)}", "x") == {"x": value}

@@ -71,6 +71,29 @@ def test_the_patch_of_a_dirty_tree_makes_the_same_tree_from_the_commit(tree: Pat
         assert (tmp_path / "again" / name).read_bytes() == (tree / name).read_bytes()
 
 
+@pytest.mark.parametrize(("key", "value"), [("diff.noprefix", "true"), ("diff.relative", "true"),
+                                            ("diff.mnemonicPrefix", "true")])  # fmt: skip
+def test_the_users_settings_of_git_do_not_change_the_patch(tree: Path, tmp_path: Path, key: str, value: str) -> None:
+    (tree / "cell.py").write_text("forget = 2\n")
+    (tree / "below").mkdir()
+    plain = git.read_tree(tree).patch
+    run_git(tree, "config", key, value)
+    assert git.read_tree(tree / "below").patch == plain
+    assert plain is not None
+    assert "+forget = 2" in plain
+
+
+def test_a_changed_file_that_is_no_utf8_comes_again_byte_for_byte(tree: Path, tmp_path: Path) -> None:
+    latin = "# Müller\nforget = 1\n".encode("latin-1")
+    (tree / "cell.py").write_bytes(latin)
+    patch = git.read_tree(tree).patch
+    assert patch is not None
+    run_git(tree.parent, "clone", "-q", str(tree), "again")
+    (tmp_path / "patch").write_text(patch)
+    run_git(tmp_path / "again", "apply", str(tmp_path / "patch"))
+    assert (tmp_path / "again" / "cell.py").read_bytes() == latin
+
+
 def test_a_renamed_file_is_a_change_and_its_old_name_no_status_line(tree: Path) -> None:
     run_git(tree, "mv", "cell.py", "? cells.py")
     found = git.read_tree(tree)

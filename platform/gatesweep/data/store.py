@@ -145,7 +145,7 @@ def lend(root: Path, clone: Path) -> None:
             if address:
                 settings.setdefault("core", {})["remote"] = address
                 settings.setdefault("remote", {})[address] = remote
-    except (ConfigError, OSError) as error:
+    except (ConfigError, OSError, UnicodeError) as error:  # DVC writes paths in ASCII alone
         raise DataError(f"DVC's settings cannot be lent: {first_line(error)}", place=str(clone / ".dvc")) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -49,16 +50,30 @@ def train_again(config: Path, folder: Path, store: Store, *, environment: Mappin
 def answer_of(words: Sequence[str], config: Path, folder: Path, store: Store, *, environment: Mapping[str, str],
               python: str = sys.executable, top: Path | None = None) -> dict[str, Any]:  # fmt: skip
     """What the old tree's command line answers to these words, with `--json` among them; as of `train_again`."""
-    process = subprocess.run([python, "-c", _CLI, *words], cwd=folder, env=_environment(environment, store, top),
-                             stdout=subprocess.PIPE, stderr=None, text=True, check=False)  # fmt: skip
+    process = subprocess.Popen([python, "-c", _CLI, *words], cwd=folder, env=_environment(environment, store, top),
+                               stdout=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
+    answered = _heard(process)
     if process.returncode == EXIT_INTERRUPTED:
         raise KeyboardInterrupt
     if process.returncode == EXIT_USER:
         raise UserError("the training was refused; the message above says why", place=str(config))
     if process.returncode:
         raise GatesweepError(f"the training failed with exit code {process.returncode}", place=str(config))
-    answer: dict[str, Any] = json.loads(process.stdout)
+    answer: dict[str, Any] = json.loads(answered)
     return answer
+
+
+def _heard(process: subprocess.Popen[str]) -> str:
+    """What it prints. An interrupt goes on to it, once, and is waited for: it ends its epoch and closes its run."""
+    try:
+        return process.communicate()[0]
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate()
+        finally:
+            process.kill()
+        raise
 
 
 def _environment(recorded: Mapping[str, str], store: Store, top: Path | None) -> dict[str, str]:

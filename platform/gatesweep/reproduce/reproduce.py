@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gatesweep.config.places import PIN_FILE
+from gatesweep.config.yaml_file import parse, read_mapping
 from gatesweep.data.own import user_data
 from gatesweep.data.pins import read_pins
 from gatesweep.errors import DataError, NotFound, UserError
@@ -26,7 +27,7 @@ from gatesweep.reproduce.differences import Difference, differences
 from gatesweep.reproduce.elsewhere import its_store, run_of, train_on
 from gatesweep.reproduce.envs import interpreter
 from gatesweep.reproduce.source import Sources
-from gatesweep.reproduce.verdict import TOLERANCE, Values, Verdict, comparable, judge
+from gatesweep.reproduce.verdict import TOLERANCE, Values, Verdict, comparable, finite, judge
 from gatesweep.runs.lookup import find
 from gatesweep.track.addresses import (
     CONFIG_DIGEST,
@@ -38,6 +39,7 @@ from gatesweep.track.addresses import (
     VERDICT,
     WEIGHTS,
 )
+from gatesweep.track.dress import as_yaml
 from gatesweep.track.lineage import Lock, LockedSet, read_lock
 from gatesweep.track.store import Store, StoredRun
 
@@ -69,7 +71,7 @@ class Reproduction:
         return {"run_id": self.run_id, "rerun_id": self.rerun_id, "verdict": self.verdict,
                 "compared": self.judged.compared, "different": self.judged.different,
                 "first_difference": first.as_dict() if first else None, "largest_relative_difference":
-                self.judged.largest, "tolerance": self.tolerance, "epochs": self.epochs,
+                finite(self.judged.largest), "tolerance": self.tolerance, "epochs": self.epochs,
                 "environment_differences": [each.as_dict() for each in self.environment]}  # fmt: skip
 
 
@@ -139,9 +141,10 @@ def train_and_compare(name: str, store: Store, sources: Sources, how: How = How(
     recorded = read(name, store)
     run, asked = recorded.run, _epochs(recorded, how.epochs)
     top, folder = sources.of(recorded.lock.tree, run=f"run {run.run_id}")
-    _check_data(recorded, top)
+    _check_data(recorded, top, sources.root)
     config = sources.scratch / f"{run.run_id}.yaml"
-    shutil.copyfile(store.artifact(run.run_id, "config.yaml"), config)
+    config.write_text(as_yaml(recorded.told["config"]), encoding="utf-8")
+    alone = bool(how.overrides) or sources.here  # what another code or setting gives says nothing of the run
     code = "with the code of this folder" if sources.here else f"at commit {str(recorded.lock.commit)[:12]}"
     epochs = f"{asked or recorded.trained} epochs" if how.on is None else f"on {how.on.stem}"
     say(f"training {name} again, {epochs}, {code}")
@@ -149,13 +152,14 @@ def train_and_compare(name: str, store: Store, sources: Sources, how: How = How(
         followed = train_on(how.on, config, folder, store, environment=recorded.lock.environment, top=top,
                             overrides=how.overrides, say=say)  # fmt: skip
         with its_store(how.on, store.home) as theirs:
-            return _compared(recorded, theirs, run_of(followed, theirs), store, asked, how.tolerance)
+            return _compared(recorded, theirs, run_of(followed, theirs), store, asked, how.tolerance,
+                             alone=alone)  # fmt: skip
     python = how.python or sys.executable
     if how.strict:
         python = interpreter(recorded.lock.packages, recorded.lock.python, store.home, say)
     rerun_id = train_again(config, folder, store, environment=recorded.lock.environment, epochs=asked, top=top,
                            overrides=how.overrides, python=python)  # fmt: skip
-    return _compared(recorded, store, rerun_id, store, asked, how.tolerance)
+    return _compared(recorded, store, rerun_id, store, asked, how.tolerance, alone=alone)
 
 
 def read(name: str, store: Store) -> Recorded:
@@ -177,6 +181,9 @@ def read(name: str, store: Store) -> Recorded:
         raise UserError(f"cannot be read: {error!r}", place=f"run {run.run_id}: lock.json",
                         hint="was the artifact altered?") from error  # fmt: skip
     _refuse_altered(run, text, lock)
+    if read_mapping(store.artifact(run.run_id, "config.yaml")) != parse(as_yaml(lock.config), "lock.json"):
+        raise UserError("was altered after it was written: lock.json has another configuration",
+                        place=f"run {run.run_id}: config.yaml", hint="restore the artifact from a backup of the store")
     if run.status == "RUNNING":
         raise UserError("is still going on", place=f"run {run.run_id}", hint="wait until it has ended")
     values = {(point.key, point.step): point.value for key in run.metrics for point in store.history(run.run_id, key)}
@@ -215,8 +222,9 @@ def _epochs(recorded: Recorded, asked: int | None) -> int | None:
     return None if recorded.run.tags.get(OUTCOME) == "completed" else recorded.trained
 
 
-def _check_data(recorded: Recorded, top: Path) -> None:
-    """The tree pins what the run read, and a user's own files are as they were."""
+def _check_data(recorded: Recorded, top: Path, root: Path) -> None:
+    """The tree pins what the run read, and a user's own files are as they were; of the project's, which git does not
+    have, the tree gets a copy."""
     pins = read_pins(top) if (top / PIN_FILE).is_file() else {}
     for each in recorded.sets:
         if each.name in pins and pins[each.name].md5 == each.md5:
@@ -225,16 +233,23 @@ def _check_data(recorded: Recorded, top: Path) -> None:
         if each.name in pins:
             raise DataError(f"the run read {each.md5}, and the tree pins {pins[each.name].md5}", place=each.name,
                             hint="--here needs the recorded pin: git checkout it, or leave --here out")  # fmt: skip
-        if place.exists() and user_data(place).md5 != each.md5:
+        there = place if place.exists() or Path(each.path).is_absolute() else root / each.path
+        if there.exists() and user_data(there).md5 != each.md5:
             raise DataError(f"was altered since the run read it: its md5 was {each.md5}, and is another",
-                            place=str(place), hint="put the old bytes back, from a backup or from dvc")  # fmt: skip
-        if Path(each.path).is_absolute() and not place.exists():
+                            place=str(there), hint="put the old bytes back, from a backup or from dvc")  # fmt: skip
+        if there != place and there.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if there.is_dir() else shutil.copyfile)(there, place)
+        elif Path(each.path).is_absolute() and not place.exists():
             raise DataError(f"is not there any more; the run read the file of md5 {each.md5}", place=str(place))
 
 
-def _compared(recorded: Recorded, theirs: Store, rerun_id: str, store: Store, epochs: int | None, tolerance: float
-              ) -> Reproduction:  # fmt: skip
-    """Judge, and link the two runs; the rerun may be in a cluster's store."""
+def _compared(recorded: Recorded, theirs: Store, rerun_id: str, store: Store, epochs: int | None, tolerance: float,
+              *, alone: bool = False) -> Reproduction:  # fmt: skip
+    """Judge, and link the two runs; the rerun may be in a cluster's store.
+
+    Of a quick check, and where something was made another (`alone`), the rerun alone carries the verdict.
+    """
     again = theirs.get_run(rerun_id)
     values = {(point.key, point.step): point.value for key in again.metrics for point in theirs.history(rerun_id, key)}
     partial = epochs if epochs is not None and epochs < recorded.trained else None
@@ -249,5 +264,6 @@ def _compared(recorded: Recorded, theirs: Store, rerun_id: str, store: Store, ep
     found = Reproduction(recorded.run.run_id, rerun_id, judged, tolerance,
                          tuple(ranked(differences(recorded.told, now))), partial)  # fmt: skip
     theirs.log_batch(rerun_id, tags={REPRODUCES: recorded.run.run_id, VERDICT: found.verdict})
-    store.log_batch(recorded.run.run_id, tags={REPRODUCED_BY: rerun_id, VERDICT: found.verdict})
+    if not alone and partial is None:
+        store.log_batch(recorded.run.run_id, tags={REPRODUCED_BY: rerun_id, VERDICT: found.verdict})
     return found

@@ -29,6 +29,11 @@ Values = Mapping[tuple[str, int], float]
 """(metric, step) -> value."""
 
 
+def finite(value: Any) -> Any:
+    """JSON has neither NaN nor infinity: they become words."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 @dataclass(frozen=True)
 class FirstDifference:
     """The first step, and its first metric, whose values differ."""
@@ -45,7 +50,7 @@ class FirstDifference:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {"metric": self.metric, "step": self.step, "was": self.was, "is": self.is_now}
+        return {"metric": self.metric, "step": self.step, "was": finite(self.was), "is": finite(self.is_now)}
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,11 @@ def tree_from(code: Mapping[str, Any], patch: str | None) -> Tree:
                 bool(code["patch_cut"]), code["why_not"], tuple(code.get("captured", ())), code.get("folder", ""))
 
 
+_WHATEVER_IS_SET = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative", "--src-prefix=a/",
+                    "--dst-prefix=b/")  # fmt: skip
+"""A patch that `git apply` takes, whatever the user's settings are."""
+
+
 def _git(root: Path, *words: str, index: Path | None = None) -> bytes:
     """What git answers; where it refuses, a CalledProcessError."""
     asked = ask(root, *words, index=index, timeout_s=TIMEOUT_S)
@@ -140,14 +145,27 @@ def _patch(root: Path, changed: bool, modules: tuple[str, ...]) -> tuple[str | N
 
 def _difference(root: Path, modules: tuple[str, ...] = ()) -> bytes:
     """`modules` are files that git does not know: for this question alone, an index of its own says that it does."""
-    words = ("diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv")
+    words = ("diff", "HEAD", *_WHATEVER_IS_SET)
     if not modules:
-        return _git(root, *words)
+        return _textual(root, words)
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder) / "index"
         shutil.copyfile(root / _git(root, "rev-parse", "--git-path", "index").decode().strip(), index)
         _git(root, "add", "--intent-to-add", "--", *(f":(top,literal){name}" for name in modules), index=index)
-        return _git(root, *words, index=index)
+        return _textual(root, words, index)
+
+
+def _textual(root: Path, words: tuple[str, ...], index: Path | None = None) -> bytes:
+    """As UTF-8, which an artifact is: where a changed file is not, all of them as binary patches."""
+    raw = _git(root, *words, index=index)
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        with tempfile.NamedTemporaryFile("w") as attributes:
+            attributes.write("* binary\n")
+            attributes.flush()
+            return _git(root, "-c", f"core.attributesFile={attributes.name}", *words, index=index)
+    return raw
 
 
 def _remote(root: Path) -> str | None:

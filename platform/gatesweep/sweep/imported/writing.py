@@ -28,6 +28,9 @@ def written(draft: Draft, source: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+_LONG_KEY = 1000
+
+
 def flow(value: Any) -> str:
     """A value on one line of YAML, quoted where it must be."""
     if value is None:
@@ -35,12 +38,17 @@ def flow(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{flow(key)}: {flow(each)}' for key, each in value.items())}}}"
+        return f"{{{', '.join(f'{_key(flow(key))}: {flow(each)}' for key, each in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(flow, value))}]"
     if not isinstance(value, str) or (_PLAIN.fullmatch(value) and value not in _NULL):
         return str(value)
     return yaml.safe_dump(value, default_style='"', width=10**9, allow_unicode=False).strip()
+
+
+def _key(text: str) -> str:
+    """YAML takes a key of more than 1,024 characters only where a question mark announces it."""
+    return text if len(text) < _LONG_KEY else f"? {text} "
 
 
 def shown(value: Any) -> str:
