@@ -44,7 +44,7 @@ def test_an_image_is_small_says_what_it_is_and_runs_as_nobody_in_particular(
     assert config["User"] == "1000:1000"
     assert config["Labels"]["org.opencontainers.image.revision"] == made.revision
     assert config["Labels"]["org.opencontainers.image.version"] == "0.1.0"
-    assert config["Healthcheck"]["Test"][0] == "CMD"
+    assert told["Healthcheck"]["Test"][0] == "CMD"
     assert config["Entrypoint"] == ["gatesweep-tracking" if target == "tracking" else "gatesweep"]
     assert in_image(engine, made, "id", "-un").strip() == "gatesweep"
     print(f"{target}: {told['Size'] / 1e6:.0f} MB")
@@ -55,7 +55,7 @@ def test_no_compiler_cache_header_or_way_of_the_builder_is_left(
         engine: Engine, image: Callable[[str], Image], target: str) -> None:
     left = []
     for layer in engine.layers(image(target).tag):
-        for path in layer.rglob("*"):
+        for path in filter(Path.is_file, layer.rglob("*")):
             name = "/" + path.relative_to(layer).as_posix()
             compiler = path.name in COMPILERS and "/bin/" in name
             if compiler or name.startswith(BUILDERS) or name.endswith(("/pip.conf", "/.netrc", "99host")):
@@ -73,7 +73,7 @@ def test_a_secret_beside_the_sources_is_in_no_layer_no_history_and_no_variable(
     told = engine("image", "inspect", made.tag) + engine("history", "--no-trunc", "--format", "json", made.tag)
     assert PLANTED not in told
     places = [str(layer) for layer in engine.layers(made.tag)]
-    assert len(places) > 4
+    assert len(places) >= 4
     found = subprocess.run(["grep", "-rlF", PLANTED, *places], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (1, "")
     variables = {each.partition("=")[0] for each in engine.inspect(made.tag)["Config"]["Env"]}
