@@ -6,8 +6,8 @@
 The table (hpo/deepar_lstm_table.csv: some 220 trained LSTM forecasters on each of 11 tasks) gives a value for any
 configuration by the inverse-distance mean of its three nearest neighbours. One trial at a time; a search is told every
 value. A run's score is its normalised regret, averaged over the evaluations: 0 the table's best, 1 its median, in the
-logarithm of the error. Defaults were fixed on five tasks; the other six are reported. Rows go into results/search.json
-as they come; --page writes docs/search_measured.md from them.
+logarithm of the error. Five tasks are there for whoever tunes a default (`--tasks fixed`; none was tuned yet), the
+other six are reported. Rows go into results/search.json as they come; --page writes docs/search_measured.md from them.
 """
 
 from __future__ import annotations

@@ -277,3 +277,6 @@ def test_a_file_of_ones_own_in_the_project_goes_into_the_tree_and_altered_it_is_
     with pytest.raises(DataError, match="was altered since the run read it"):
         _check_data(recorded, top, root)
     assert not (top / "own" / "load.csv").exists()
+    out = replace(recorded, sets=(replace(read_then, path="../root/own/load.csv"),))
+    with pytest.raises(DataError, match="leads out of the project"):
+        _check_data(out, top, root)

@@ -229,6 +229,9 @@ def _check_data(recorded: Recorded, top: Path, root: Path) -> None:
     for each in recorded.sets:
         if each.name in pins and pins[each.name].md5 == each.md5:
             continue
+        if ".." in Path(each.path).parts:
+            raise DataError(f"'{each.path}' leads out of the project", place=f"run {recorded.run.run_id}: lock.json",
+                            hint="was the lock altered?")  # fmt: skip
         place = Path(each.path) if Path(each.path).is_absolute() else top / each.path
         if each.name in pins:
             raise DataError(f"the run read {each.md5}, and the tree pins {pins[each.name].md5}", place=each.name,

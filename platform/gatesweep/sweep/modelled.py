@@ -13,6 +13,7 @@ What Optuna knows is a study in memory, told of every proposal and every end in 
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from gatesweep.sweep.search import Params, Space
 from gatesweep.sweep.space import active, ordered
 
 
-class Modelled:
+class Modelled(ABC):
     """A study and the sampler that proposes its next trial. A choice is known to it by its index."""
 
     def __init__(self, space: Space, config: SearchConfig, modes: Sequence[str]) -> None:
@@ -53,7 +54,7 @@ class Modelled:
             state=TrialState.RUNNING, params=self._coded(params), system_attrs=memory,
             distributions={key: self._distribution(key) for key in params}))  # fmt: skip
 
-    def observe(self, number: int, epoch: int, value: float) -> None:
+    def observe(self, number: int, epoch: int, value: float) -> None:  # noqa: B027, some look at it, most need not
         """It learns from trials that are over."""
 
     def tell(self, number: int, values: Sequence[float] | None) -> None:
@@ -77,9 +78,9 @@ class Modelled:
                 state=trial.state if over else TrialState.RUNNING, params=trial.params, system_attrs=trial.system_attrs,
                 distributions=trial.distributions, values=trial.values if over else None))  # fmt: skip
 
+    @abstractmethod
     def _sampler(self, seed: int) -> Any:
         """Optuna's sampler, new."""
-        raise NotImplementedError
 
     def _quietly(self, number: int) -> Any:
         import optuna

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from gatesweep.errors import NotFound, StoreError
 from gatesweep.track import sqlite, vendor
 from gatesweep.track.addresses import SWEEP_ID
-from gatesweep.track.stored import Point, Refused, StoredRun, copy_into, write_whole
+from gatesweep.track.artifacts import Artifacts
+from gatesweep.track.stored import Point, Refused, StoredRun
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -77,29 +76,17 @@ def _connected(uri: str, home: Path) -> Store:
             str(error), place=str(sqlite.file_of(uri)), hint="gatesweep doctor says more") from None
 
 
-class Store:
+class Store(Artifacts):
     """Runs, their values and their artifacts. Safe to use from several threads."""
 
     def __init__(self, client: MlflowClient, uri: str, home: Path) -> None:
-        self.uri, self.home = uri, home
-        self._client = client
-        self._artifact_uris: dict[str, str] = {}
+        super().__init__(client, uri)
+        self.home = home
 
     @property
     def file(self) -> Path | None:
         """The database file of a local store."""
         return sqlite.file_of(self.uri)
-
-    @contextmanager
-    def _asking(self) -> Iterator[MlflowClient]:
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield self._client
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            kind = Refused if vendor.is_permanent(error) else StoreError
-            raise kind(str(error), place=vendor.public(self.uri)) from error
 
     def ping(self) -> None:
         """One small question.
@@ -248,56 +235,9 @@ class Store:
         points = (Point(m.key, m.value, m.timestamp, m.step) for m in rows)
         return sorted(points, key=lambda p: (p.step, p.timestamp_ms))
 
-    def write_text(self, run_id: str, name: str, text: str) -> None:
-        """An artifact from a text; `name` may hold folders."""
-        with self._asking() as client:
-            folder = self._folder(run_id)
-            if folder is None:
-                client.log_text(run_id, text, name)
-            else:
-                write_whole(folder / name, text)
-
-    def log_artifacts(self, run_id: str, path: Path, artifact_path: str | None = None) -> None:
-        """Copy a file or a folder's content to the run's artifacts, below `artifact_path`."""
-        with self._asking() as client:
-            folder = self._folder(run_id)
-            if folder is not None:
-                copy_into(path, folder / (artifact_path or "."))
-            elif path.is_dir():
-                client.log_artifacts(run_id, str(path), artifact_path)
-            else:
-                client.log_artifact(run_id, str(path), artifact_path)
-
-    def artifact(self, run_id: str, name: str, into: Path | None = None) -> Path:
-        """A local path of an artifact: itself where the store is local, else a download (below `into`).
-
-        Raises:
-            NotFound: the run has no such artifact; a name that leads out of its folder is none.
-        """
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise NotFound(f"'{name}' is no artifact's name", place=f"run {run_id}", hint="was an artifact altered?")
-        with self._asking() as client:
-            folder = self._folder(run_id)
-            if folder is None:
-                if not _listed(client, run_id, name):
-                    raise NotFound(f"run {run_id} has no artifact '{name}'", place=vendor.public(self.uri))
-                if into is not None:
-                    into.mkdir(parents=True, exist_ok=True)
-                return Path(client.download_artifacts(run_id, name, str(into) if into else None))
-        if not (folder / name).exists():
-            raise NotFound(f"run {run_id} has no artifact '{name}'", place=str(folder))
-        return folder / name
-
-    def _folder(self, run_id: str) -> Path | None:
-        """The run's artifact folder where it is a local one: writing there directly spares a question per file."""
-        if run_id not in self._artifact_uris:
-            self._stored(self._client.get_run(run_id))
-        parts = urlsplit(self._artifact_uris[run_id])
-        return Path(unquote(parts.path)) if parts.scheme in ("file", "") else None
-
     def _stored(self, run: Run) -> StoredRun:
         info, data = run.info, run.data
-        self._artifact_uris[info.run_id] = str(info.artifact_uri)
+        self._lies_at(info.run_id, str(info.artifact_uri))
         used = run.inputs.dataset_inputs if run.inputs else []
         return StoredRun(info.run_id, info.experiment_id, info.run_name or "", info.status, info.start_time,
                          info.end_time, str(info.artifact_uri), dict(data.tags), dict(data.params), dict(data.metrics),
@@ -312,11 +252,6 @@ def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
         token = page.token
         if not token:
             return
-
-
-def _listed(client: MlflowClient, run_id: str, name: str) -> bool:
-    parent = name.rpartition("/")[0]
-    return any(entry.path == name for entry in client.list_artifacts(run_id, parent or None))
 
 
 def _plain(value: str) -> str:

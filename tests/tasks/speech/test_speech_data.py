@@ -15,8 +15,9 @@ from gatesweep.config.loader import build
 from gatesweep.data.audio.sounds import open_sounds
 from gatesweep.errors import ConfigError, DataError
 from gatesweep.tasks.speech.augment import at_speed, drawn_speed, masked, speed_step, with_noise
-from gatesweep.tasks.speech.config import AugmentConfig, FeatureConfig, SpeechData, SpeechModel
+from gatesweep.tasks.speech.config import SpeechData, SpeechModel
 from gatesweep.tasks.speech.features import Frontend, Scaling
+from gatesweep.tasks.speech.sound_config import AugmentConfig, FeatureConfig
 from gatesweep.tasks.speech.speakers import LEAST_SHARE, evenly
 from gatesweep.tasks.speech.strings import put_together
 from gatesweep.tasks.speech.symbols import Symbols

@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from gatesweep.data.audio.wave import Samples, at_rate
-from gatesweep.tasks.speech.config import AugmentConfig
 from gatesweep.tasks.speech.features import Features
+from gatesweep.tasks.speech.sound_config import AugmentConfig
 
 SPEED_STEPS = 40
 """Speeds are fractions with this denominator: the converter's filters stay short."""

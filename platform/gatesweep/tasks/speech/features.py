@@ -26,7 +26,7 @@ from gatesweep.config.places import find_root, home
 from gatesweep.data.audio.sounds import Sounds
 from gatesweep.data.audio.wave import Samples
 from gatesweep.errors import ConfigError, UserError
-from gatesweep.tasks.speech.config import FeatureConfig
+from gatesweep.tasks.speech.sound_config import FeatureConfig
 
 Features = NDArray[np.float32]
 LEAST_DEVIATION = 1e-2
