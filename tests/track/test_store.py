@@ -326,3 +326,12 @@ def test_the_doctor_tells_a_whole_store_from_none(fresh_home: Homes, tmp_path: P
     assert level == "ok"
     assert "not made yet" in said
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(("code", "said"), [(401, "no such user with that password"), (403, "not this user")])
+def test_a_server_that_refuses_the_user_is_not_one_that_is_away(code: int, said: str) -> None:
+    error = vendor.not_answering("http://me:secret@host", OSError(f"API request failed with error code {code} != 200"))
+    assert said in error.message
+    assert "MLFLOW_TRACKING_PASSWORD" in str(error.hint)
+    assert "secret" not in str(error)
+    assert "does not answer" in vendor.not_answering("http://host", OSError("reset")).message
