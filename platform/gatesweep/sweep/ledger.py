@@ -11,14 +11,14 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Collection
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from gatesweep.errors import LogError
+from gatesweep.errors import ConfigError, LogError
 from gatesweep.sweep.failures import Death
 from gatesweep.sweep.options import Budget
 from gatesweep.sweep.policies import breaker, policy_for
 from gatesweep.sweep.schedule import scheduler
-from gatesweep.sweep.search import searcher
+from gatesweep.sweep.search import known_of, searcher
 from gatesweep.sweep.spec import SweepSpec
 from gatesweep.sweep.spending import Spending, spent
 from gatesweep.sweep.standing import Standing
@@ -26,11 +26,14 @@ from gatesweep.sweep.trial import Assignment, Trial
 from gatesweep.track.log import ReadOnlyLog, SweepLog
 from gatesweep.track.records import BY_USER, Record
 
+if TYPE_CHECKING:
+    from gatesweep.tasks.base import Task
+
 
 class Ledger(Standing):
     """The state of one sweep. One thread calls it: Ray Tune's control loop."""
 
-    def __init__(self, log: SweepLog | ReadOnlyLog, spec: SweepSpec) -> None:
+    def __init__(self, log: SweepLog | ReadOnlyLog, spec: SweepSpec, task: Task | None = None) -> None:
         super().__init__(spec)
         self.log = log
         self.running: dict[str, str] = {}
@@ -49,7 +52,7 @@ class Ledger(Standing):
         self.clock: Callable[[], int] = lambda: int(time.time() * 1000)
         """Milliseconds, as the log's records have them."""
         self.listeners: list[Callable[[Record], None]] = []
-        self.search, self.schedule = searcher(spec), scheduler(spec)
+        self.search, self.schedule = searcher(spec, task), scheduler(spec)
         self._orders = itertools.count(1)
         for line, record in enumerate(log.records, 1):
             self._replay(record, line)
@@ -89,7 +92,11 @@ class Ledger(Standing):
 
     def _new(self) -> Trial | None:
         number = len(self.trials)
-        proposal = self.search.propose(number) if number < self.budget.trials else None
+        try:
+            proposal = self.search.propose(number) if number < self.budget.trials else None
+        except ConfigError as error:  # constraints that leave too little to draw from
+            self.stop(error.message)
+            return None
         if proposal is None:
             self.exhausted = self.exhausted or number < self.budget.trials
             return None
@@ -238,6 +245,8 @@ class Ledger(Standing):
         trial = self.trials.get(record.get("trial", ""))
         self.spending.heard(record)
         match record["event"]:
+            case "sweep":
+                self.search.inform(known_of(record))
             case "new":
                 if not proposed:
                     self.search.adopt(record["number"], record["params"], record["memory"])

@@ -8,23 +8,35 @@ What Optuna knows is a study in memory, told of every proposal and every end in 
                          of these notes would be pickles, so they stay out of the log: the sampler is asked at every
                          proposal of the log as it was then, which writes its notes anew, and the proposal itself is
                          taken from the log.
+
+A proposal that is not admitted is a failed trial of the study, from which no sampler learns, and the sampler is asked
+again with another seed; after some draws (`patience`) of its own the space's distribution is asked instead.
 """
 
 from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 from gatesweep.config.digest import seed_of
+from gatesweep.sweep.admission import MOST_DRAWS, REJECTED, Admits, everything, none_admitted
+from gatesweep.sweep.independent import random_draw
 from gatesweep.sweep.options import SearchConfig
-from gatesweep.sweep.search import Params, Space
+from gatesweep.sweep.search import Known, Params, Space
 from gatesweep.sweep.space import active, ordered
 
 
 class Modelled(ABC):
     """A study and the sampler that proposes its next trial. A choice is known to it by its index."""
+
+    admits: Admits = staticmethod(everything)
+    patience = 20
+    """Draws of the sampler's own that may be rejected for one proposal."""
+    notes_of_known: Mapping[str, Any] = MappingProxyType({})
+    """What the sampler would have noted on a trial of an earlier sweep."""
 
     def __init__(self, space: Space, config: SearchConfig, modes: Sequence[str]) -> None:
         import optuna
@@ -35,23 +47,58 @@ class Modelled(ABC):
             "minimize" if mode == "min" else "maximize" for mode in modes
         ]
         self.study = optuna.create_study(directions=self.directions)
+        self.numbers: dict[int, int] = {}
+        """Our number of a trial -> the study's."""
+
+    def inform(self, known: Sequence[Known]) -> None:
+        from optuna.trial import create_trial
+
+        for each in known:
+            self.study.add_trial(create_trial(
+                values=list(each.values), params=self._coded(each.params), system_attrs=dict(self.notes_of_known),
+                distributions={key: self._distribution(key) for key in each.params}))  # fmt: skip
 
     def propose(self, number: int) -> tuple[Params, dict[str, Any]] | None:
-        self.study.sampler = self._quietly(number)
-        trial = self.study.ask()
-        params: Params = {}
-        for key in ordered(self.space):
-            if active(self.space, key, params):
-                params[key] = self._suggest(trial, key)
-        if trial.number != number:
-            raise AssertionError(f"the study proposes trial {trial.number} where the sweep is at {number}")
-        return params, self._memory(number)
+        from optuna.trial import TrialState
+
+        for k in range(self.patience):
+            params = self._asked(number, k)
+            if self.admits(params):
+                return params, self._memory(number) | ({REJECTED: k} if k else {})
+            self.study.tell(self.numbers[number], state=TrialState.FAIL)
+        for k in range(self.patience, MOST_DRAWS):
+            params = random_draw(self.space, self.config.seed, number, k)
+            if self.admits(params):
+                self._take_over(number, params, {}, k)
+                return params, {REJECTED: k}
+        raise none_admitted(f"none of {MOST_DRAWS} draws for trial {number}")
 
     def adopt(self, number: int, params: Params, memory: dict[str, Any]) -> None:
         from optuna.trial import TrialState, create_trial
 
+        rejected = memory.get(REJECTED, 0)
+        for _ in range(min(rejected, self.patience)):
+            self.study.add_trial(create_trial(state=TrialState.FAIL))
+        self._take_over(number, params, notes_of(memory), rejected)
+
+    def _asked(self, number: int, k: int) -> Params:
+        """Draw k of the sampler for proposal `number`."""
+        self.study.sampler = self._quietly(number, k)
+        trial = self.study.ask()
+        self.numbers[number] = trial.number
+        params: Params = {}
+        for key in ordered(self.space):
+            if active(self.space, key, params):
+                params[key] = self._suggest(trial, key)
+        return params
+
+    def _take_over(self, number: int, params: Params, notes: dict[str, Any], k: int) -> None:
+        """Put a proposal into the study that it did not make, at least not in this process; it was draw k."""
+        from optuna.trial import TrialState, create_trial
+
+        self.numbers[number] = len(self.study.get_trials(deepcopy=False))
         self.study.add_trial(create_trial(
-            state=TrialState.RUNNING, params=self._coded(params), system_attrs=memory,
+            state=TrialState.RUNNING, params=self._coded(params), system_attrs=notes,
             distributions={key: self._distribution(key) for key in params}))  # fmt: skip
 
     def observe(self, number: int, epoch: int, value: float) -> None:  # noqa: B027, some look at it, most need not
@@ -61,9 +108,9 @@ class Modelled(ABC):
         from optuna.trial import TrialState
 
         if values is None:
-            self.study.tell(number, state=TrialState.FAIL)
+            self.study.tell(self.numbers[number], state=TrialState.FAIL)
         else:
-            self.study.tell(number, list(values))
+            self.study.tell(self.numbers[number], list(values))
 
     def reopen(self, number: int) -> None:
         """A study does not open an ended trial again: another study is told everything but that end."""
@@ -73,7 +120,7 @@ class Modelled(ABC):
         before = self.study.get_trials(deepcopy=False)
         self.study = optuna.create_study(directions=self.directions)
         for trial in before:
-            over = trial.number != number and trial.state.is_finished()
+            over = trial.number != self.numbers[number] and trial.state.is_finished()
             self.study.add_trial(create_trial(
                 state=trial.state if over else TrialState.RUNNING, params=trial.params, system_attrs=trial.system_attrs,
                 distributions=trial.distributions, values=trial.values if over else None))  # fmt: skip
@@ -82,18 +129,18 @@ class Modelled(ABC):
     def _sampler(self, seed: int) -> Any:
         """Optuna's sampler, new."""
 
-    def _quietly(self, number: int) -> Any:
+    def _quietly(self, number: int, k: int = 0) -> Any:
         import optuna
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return self._sampler(seed_of(self.config.seed, self.config.name, number))
+            return self._sampler(seed_of(self.config.seed, self.config.name, number, *([k] if k else [])))
 
     def _startup(self, default: int = 6) -> int:
         return self.config.startup_trials or default
 
     def _memory(self, number: int) -> dict[str, Any]:
-        return dict(self.study.get_trials(deepcopy=False)[number].system_attrs)
+        return dict(self.study.get_trials(deepcopy=False)[self.numbers[number]].system_attrs)
 
     def _suggest(self, trial: Any, key: str) -> Any:
         dimension = self.space[key]
@@ -148,6 +195,8 @@ class GaussianProcess(Modelled):
     from its priors every time: what a fit leaves for the next one would not survive a restart.
     """
 
+    patience = 3  # a draw takes seconds, and another seed seldom finds another optimum
+
     def _sampler(self, seed: int) -> Any:
         import optuna
 
@@ -159,14 +208,14 @@ class GaussianProcess(Modelled):
 class AskedAgain(Modelled):
     """A sampler that keeps notes on the study: asked at each of the log's proposals as it was then."""
 
-    def propose(self, number: int) -> tuple[Params, dict[str, Any]] | None:
-        proposal = super().propose(number)
-        return proposal and (proposal[0], {})
+    def _memory(self, number: int) -> dict[str, Any]:
+        return {}
 
-    def adopt(self, number: int, params: Params, memory: dict[str, Any]) -> None:
+    def _take_over(self, number: int, params: Params, notes: dict[str, Any], k: int) -> None:
         self.study.enqueue_trial(self._coded(params))
-        self.study.sampler = self._quietly(number)
+        self.study.sampler = self._quietly(number, k)
         trial = self.study.ask()
+        self.numbers[number] = trial.number
         assert trial.relative_params is not None, "asked for the notes that it leaves"
         for key in params:
             self._suggest(trial, key)
@@ -176,8 +225,20 @@ class CMAES(AskedAgain):
     """Covariance matrix adaptation (Hansen & Ostermeier, 2001) by the package `cmaes`, through Optuna.
 
     It moves a normal distribution over the ranges that are always there; choices and conditional dimensions, of which
-    it knows nothing, are drawn by a univariate TPE.
+    it knows nothing, are drawn by a univariate TPE. What earlier sweeps found is where the distribution begins
+    (warm-starting CMA-ES; Nomura et al., 2021).
     """
+
+    sources: list[Any] | None = None
+
+    def inform(self, known: Sequence[Known]) -> None:
+        from optuna.trial import create_trial
+
+        super().inform(known)
+        modelled = {key: self._distribution(key) for key, each in self.space.items()
+                    if each.kind != "choice" and not each.when}  # fmt: skip
+        self.sources = [create_trial(value=each.values[0], params={key: each.params[key] for key in modelled},
+                                     distributions=modelled) for each in known] or None  # fmt: skip
 
     def _sampler(self, seed: int) -> Any:
         import optuna
@@ -185,13 +246,16 @@ class CMAES(AskedAgain):
         return optuna.samplers.CmaEsSampler(
             seed=seed, n_startup_trials=self._startup(1), popsize=self.config.population,
             use_separable_cma=bool(self.config.separable), independent_sampler=_beside(seed, self._startup(6)),
-            warn_independent_sampling=False)  # fmt: skip
+            warn_independent_sampling=False, source_trials=self.sources)  # fmt: skip
 
 
 class NSGA2(AskedAgain):
     """Non-dominated sorting genetic algorithm II (Deb et al., 2002), Optuna's: children of the parents that fewest
-    others dominate, and among equals of those that stand alone. Conditional dimensions are drawn at random.
+    others dominate, and among equals of those that stand alone. Conditional dimensions are drawn at random. What
+    earlier sweeps found is the first generation.
     """
+
+    notes_of_known = MappingProxyType({"NSGAIISampler:generation": 0})
 
     def _sampler(self, seed: int) -> Any:
         import optuna
@@ -207,6 +271,11 @@ def _beside(seed: int, startup_trials: int) -> Any:
     import optuna
 
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup_trials, constant_liar=True)
+
+
+def notes_of(memory: dict[str, Any]) -> dict[str, Any]:
+    """What of a proposal's memory is the sampler's own."""
+    return {key: value for key, value in memory.items() if key != REJECTED}
 
 
 def _plain(value: Any) -> Any:

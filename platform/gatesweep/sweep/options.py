@@ -83,6 +83,10 @@ class SearchConfig(Section):
     """All but grid: configurations to try first, each a value for dimensions of the space; what one leaves out is drawn
     at random."""
 
+    warm_start: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")], ...] | None = None
+    """tpe, gp, cmaes, nsga2: ids of earlier sweeps of the same task and objective, of which the search is told, before
+    its first proposal, every ended trial that lies within the space."""
+
 
 class SchedulerConfig(Section):
     """Who stops the trials that promise little. docs/search.md says when to use which."""
@@ -172,6 +176,7 @@ USED_BY: Mapping[str, Mapping[str, Sequence[str]]] = {
         "candidates": ("tpe",),
         "learn_from": ("tpe",),
         "points": ("tpe", "random", "qmc", "gp", "cmaes", "nsga2"),
+        "warm_start": ("tpe", "gp", "cmaes", "nsga2"),
         "sequence": ("qmc",),
         "deterministic": ("gp",),
         "population": ("cmaes", "nsga2"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from gatesweep.storage import Place
 from gatesweep.sweep.schedule import scheduler
-from gatesweep.sweep.search import searcher
+from gatesweep.sweep.search import known_of, searcher
 from gatesweep.sweep.spec import spec_from
 from gatesweep.track.log import read
 from gatesweep.track.records import Record
@@ -40,7 +40,9 @@ def replay(where: Place) -> tuple[int, list[Difference]]:
     compared, found = 0, []
     for line, record in enumerate(records, 1):
         trial = record.get("trial", "")
-        if record["event"] == "new":
+        if record["event"] == "sweep":
+            search.inform(known_of(record))
+        elif record["event"] == "new":
             compared += 1
             numbers[trial], seen[trial] = record["number"], []
             proposal = search.propose(record["number"])

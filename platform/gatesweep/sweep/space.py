@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,16 @@ def active(space: Mapping[str, Dimension], key: str, params: Mapping[str, Any]) 
     """Whether the dimension is there, given what was chosen before it."""
     dimension = space[key]
     return all(other in params and params[other] in dimension.wanted(other) for other in dimension.when or {})
+
+
+def filled(space: Mapping[str, Dimension], value: Callable[[str], Any]) -> dict[str, Any]:
+    """A value for every dimension, those left out that are not active."""
+    params: dict[str, Any] = {}
+    for key in ordered(space):
+        drawn = value(key)
+        if active(space, key, params):
+            params[key] = drawn
+    return params
 
 
 def dotted(space: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a sweep's log holds: one JSON object a line, of one of these kinds.
 
-sweep    the spec, the pins and the versions; the first line of every log
+sweep    the spec, the pins and the versions, and the trials of earlier sweeps that the search was told of; the first
+         line of every log
 new      a trial and its parameters, as the searcher proposed them
 start    an attempt to train it
 result   one epoch: metrics, the committed checkpoint, the scheduler's decision and, if it was the last, the outcome
