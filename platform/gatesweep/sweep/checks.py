@@ -89,6 +89,8 @@ def check_options(spec: SweepSpec, place: str) -> None:
     for problem in (_idle("search", spec.search), _idle("scheduler", spec.scheduler)):
         if problem:
             raise ConfigError(problem[0], place=place, hint=problem[1])
+    if spec.resources.most_workers > 1:
+        raise ConfigError("resources.workers: input should be less than or equal to 1", place=place)
     if spec.budget.gpu_hours is not None and not spec.resources.gpus:
         raise ConfigError("budget.gpu_hours: does nothing where trials get no GPU", place=place,
                           hint="cpu_hours, or `resources: {gpus: 1}`")  # fmt: skip
