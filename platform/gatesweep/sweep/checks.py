@@ -92,6 +92,8 @@ def check_options(spec: SweepSpec, place: str) -> None:
     if spec.search.warm_start and spec.search.separable:
         raise ConfigError("search.separable: begins anew, and search.warm_start would do nothing", place=place,
                           hint="leave one of them out")  # fmt: skip
+    if spec.resources.most_workers > 1:
+        raise ConfigError("resources.workers: input should be less than or equal to 1", place=place)
     if spec.budget.gpu_hours is not None and not spec.resources.gpus:
         raise ConfigError("budget.gpu_hours: does nothing where trials get no GPU", place=place,
                           hint="cpu_hours, or `resources: {gpus: 1}`")  # fmt: skip

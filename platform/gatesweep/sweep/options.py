@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, Tag
+from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, Tag, model_validator
 
 from gatesweep.config.section import Section
 
@@ -119,7 +119,7 @@ class SchedulerConfig(Section):
 
 
 class Resources(Section):
-    """What one worker of one trial gets."""
+    """What one worker of one trial gets, and how many workers train a trial together; see docs/distributed.md."""
 
     cpus: PositiveInt = 1
     """CPU cores, and torch threads, per worker."""
@@ -127,8 +127,35 @@ class Resources(Section):
     gpus: NonNegativeFloat = 0.0
     """GPUs per worker; a share such as 0.25 packs trials onto one."""
 
-    workers: Annotated[int, Field(ge=1, le=1)] = 1
-    """Workers per trial."""
+    workers: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+    """Workers per trial, which share out every batch; `[2, 8]`: as many between the two as are free when an attempt
+    starts."""
+
+    accelerator: Annotated[str, Field(min_length=1)] | None = None
+    """A kind of GPU by Ray's name for it, e.g. A100; none takes any."""
+
+    labels: dict[str, str] = {}
+    """Labels that a worker's node must have: a value, or `!value`, `in(a,b)`, `!in(a,b)`."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Resources:
+        if self.gpus > 1 and not self.gpus.is_integer():
+            raise ValueError(f"gpus: {self.gpus:g} is more than one GPU and no whole number\n\nhint: 0.5, 1 or 2")
+        if self.accelerator and not self.gpus:
+            raise ValueError(f"accelerator: {self.accelerator} does nothing without GPUs\n\nhint: set gpus above 0")
+        if self.least_workers > self.most_workers:
+            raise ValueError(f"workers: at least {self.least_workers} and at most {self.most_workers}: turn them round")
+        return self
+
+    @property
+    def least_workers(self) -> int:
+        """With fewer an attempt does not start."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def most_workers(self) -> int:
+        """With more none starts."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
 class Budget(Section):
