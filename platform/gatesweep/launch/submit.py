@@ -201,11 +201,21 @@ def _laid_out(submitted: Submitted, home: Path) -> tuple[Path, str]:
     return folder, f"{submitted.sweep_id}.{{}}"
 
 
+def contents_of(cluster: Remote, home: Path) -> package.Contents:
+    """The files that a sweep's driver gets with it, measured.
+
+    Raises:
+        UserError: more than the cluster takes.
+    """
+    contents = package.measure(find_root() or Path.cwd(), exclude=cluster.package.exclude,
+                               private=_private_files(cluster), away=[home, *_storage_here(cluster)])  # fmt: skip
+    package.refuse_large(contents, cluster.package.limit_mb)
+    return contents
+
+
 def _packed(spec: SweepSpec, cluster: Remote, home: Path, folder: Path, say: Say) -> tuple[Path, int]:
     root = find_root() or Path.cwd()
-    contents = package.measure(root, exclude=cluster.package.exclude, private=_private_files(cluster),
-                               away=[home, *_storage_here(cluster)])  # fmt: skip
-    package.refuse_large(contents, cluster.package.limit_mb)
+    contents = contents_of(cluster, home)
     say(f"package: {len(contents.entries)} files, {contents.size_bytes / package.MB:.1f} MB; the largest:")
     for line in package.sizes(contents, 3):
         say(line)
