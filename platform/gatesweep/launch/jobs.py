@@ -74,7 +74,7 @@ class RayJobs:
             answer = client._do_request("GET", "/api/v0/nodes", params={"detail": True})
             told = answer.json().get("data", {}).get("result", {}).get("result", []) if answer.ok else []
         if not told:
-            raise ClusterError("the cluster does not tell of its nodes", place=self.cluster.address)
+            raise ClusterError("the cluster does not tell of its nodes yet", place=self.cluster.address)
         return [Node(dict(node["resources_total"]), dict(node.get("labels") or {}))
                 for node in told if node["state"] == "ALIVE"]  # fmt: skip
 

@@ -4,8 +4,8 @@
               do not count
     epoch     batches · batch + validation batches · validation batch: what is written at its end is not in it
 
-Time in which the process could have worked, and another one had its core, is taken off (Linux tells of it): what is told
-is what a step takes with a core of its own, also on a busy machine.
+Time in which the process could have worked, and another one had its core, is taken off (Linux tells of it): what is
+told is what a step takes with a core of its own, also on a busy machine.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ def _simulated(spec: SweepSpec, trials: int, most: int, seed: int) -> int:
     rng, schedule = np.random.default_rng(seed), scheduler(spec)
     sign = 1.0 if spec.goal.mode == "min" else -1.0
     level = rng.uniform(size=trials)
-    waiting, live, total = iter(range(trials)), {}, 0
+    waiting, total = iter(range(trials)), 0
+    live: dict[int, int] = {}
     while True:
         for number in itertools.islice(waiting, spec.budget.concurrent - len(live)):
             schedule.add(f"t{number}")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatesweep.launch.checks import check_data
+from gatesweep.launch.checks import check_data, check_warm_start
 from gatesweep.launch.kuberay import KubeRayCluster
 from gatesweep.launch.plan import effort, room
 from gatesweep.launch.plan.corners import Corner, Corners, corners
@@ -132,13 +132,13 @@ def planned(spec: SweepSpec, cluster: ClusterConfig | None, home: Path, open_sto
     admission = Admission(spec, task)
     found = corners(spec, admission)
     room.refuse_too_large_a_model(spec, found.largest, nodes)
+    proposals, told = _proposals(spec, task, admission, home, cluster)
     measured = {}
     for name in ("smallest", "largest"):
         corner: Corner = getattr(found, name)
         say(f"measuring the {name} corner, {corner.parameters:,} parameters")
         measured[name] = probe(corner.config, f"the {name} corner", timeout_s)
     room.refuse_too_little_memory(spec, measured["largest"], found.largest, nodes)
-    proposals, told = _proposals(spec, task, admission, home, cluster)
     known_s, sweeps = effort.history(spec, _folders(home, cluster))
     corners_s = measured["smallest"].epoch_s, measured["largest"].epoch_s
     return Plan(spec, cluster, found, measured, nodes, room.at_once(spec, nodes),
@@ -152,6 +152,7 @@ def _checked(spec: SweepSpec, cluster: ClusterConfig | None, home: Path, say: Sa
     if cluster is not None:
         check_resources(spec, cluster)
         check_data(spec, cluster)
+        check_warm_start(spec, cluster, home)
     nodes = room.nodes_of(cluster)
     room.refuse_what_no_node_holds(spec, nodes)
     if not isinstance(cluster, RayCluster | KubeRayCluster):
