@@ -88,6 +88,16 @@ def test_in_python_the_price_is_that_of_the_trials_hours(folder, measured) -> No
     assert any(entry.name == "sweep.yaml" for entry in plan.package.entries)
 
 
+def test_a_local_cluster_is_this_machine_and_what_was_not_measured_is_said(folder, measured, monkeypatch) -> None:
+    monkeypatch.setattr(room, "_this_machine", lambda: Node({"CPU": 2.0, "GPU": 1.0, "memory": 9e9}))
+    monkeypatch.setattr("gatesweep.launch.plan.planned.check_resources", lambda spec, cluster: None)
+    words = ["resources.gpus=0.5", "budget.concurrent=2", "resources.cpus=2"]
+    plan = gatesweep.plan("sweep.yaml", cluster="local.yaml", overrides=words)
+    assert (plan.nodes.source, plan.package, plan.at_once) == ("this machine", None, 2)
+    assert any("measured on its CPU" in note for note in plan.notes)
+    assert any("2 trials at a time ask for 4 cores and this machine has 2" in note for note in plan.notes)
+
+
 def test_a_budget_of_time_bounds_the_hours(folder, measured) -> None:
     plan = gatesweep.plan("sweep.yaml", overrides=["budget.trials=1000", "budget.wall_time=30s"])
     assert plan.hours == Spread(pytest.approx(30 / 3600), pytest.approx(30 / 3600))

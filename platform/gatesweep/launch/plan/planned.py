@@ -204,6 +204,11 @@ def _notes(spec: SweepSpec, found: Corners, nodes: Nodes, largest: Timed) -> lis
     elif nodes.there and room.at_once(spec, nodes) < min(spec.budget.concurrent, spec.budget.trials):
         notes.append(f"budget.concurrent is {spec.budget.concurrent}, and the nodes hold"
                      f" {room.at_once(spec, nodes)} trials at a time")  # fmt: skip
+    if spec.resources.gpus and largest.gpu_bytes is None:
+        notes.append("trials ask for GPUs, and this machine measured on its CPU: time and memory are not theirs")
+    if spec.resources.most_workers > 1:
+        notes.append(f"measured in one process; {spec.resources.most_workers} workers of a trial share each batch out,"
+                     " so that time and memory are bounds from above")  # fmt: skip
     if largest.epoch_s is None:
         notes.append("the data module does not tell how many batches an epoch has: hours are known from history alone")
     return notes
