@@ -2,6 +2,7 @@
 
     draw k of proposal n     seeded from (seed, n, k); k = 0 is the one that a sweep without constraints makes
     rejected                 k, the draws before the one that was taken, stands in the proposal's memory in the log
+    draws                    and what these were, where the search learns from them
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ Admits = Callable[[Mapping[str, Any]], bool]
 MOST_DRAWS = 1000
 REJECTED = "rejected"
 """In a proposal's memory: how many draws were rejected before it."""
+DRAWS = "draws"
+"""In a proposal's memory: the rejected draws that the search was told of."""
 
 
 def everything(params: Mapping[str, Any]) -> bool:

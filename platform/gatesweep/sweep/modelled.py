@@ -10,7 +10,9 @@ What Optuna knows is a study in memory, told of every proposal and every end in 
                          taken from the log.
 
 A proposal that is not admitted is a failed trial of the study, from which no sampler learns, and the sampler is asked
-again with another seed; after some draws (`patience`) of its own the space's distribution is asked instead.
+again with another seed; after some draws (`patience`) of its own the space's distribution is asked instead. TPE takes
+fewer candidates each time: the most promising of many lies where nothing was tried, which is where nothing may be. GP,
+whose best guess hardly depends on the seed, is told: of a trial with Optuna's constraint `admitted` above 0.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gatesweep.config.digest import seed_of
-from gatesweep.sweep.admission import MOST_DRAWS, REJECTED, Admits, everything, none_admitted
+from gatesweep.sweep.admission import DRAWS, MOST_DRAWS, REJECTED, Admits, everything, none_admitted
 from gatesweep.sweep.independent import random_draw
 from gatesweep.sweep.options import SearchConfig
 from gatesweep.sweep.search import Known, Params, Space
 from gatesweep.sweep.space import active, ordered
+
+ADMITTED = "admitted"
+"""Optuna's name for our constraints together: -1 where all hold, 1 where one does not."""
 
 
 class Modelled(ABC):
@@ -56,35 +61,42 @@ class Modelled(ABC):
         for each in known:
             self.study.add_trial(create_trial(
                 values=list(each.values), params=self._coded(each.params), system_attrs=dict(self.notes_of_known),
-                distributions={key: self._distribution(key) for key in each.params}))  # fmt: skip
+                distributions=self._distributions(each.params), constraints=self._held()))  # fmt: skip
 
     def propose(self, number: int) -> tuple[Params, dict[str, Any]] | None:
         from optuna.trial import TrialState
 
+        draws: list[Params] = []
         for k in range(self.patience):
             params = self._asked(number, k)
             if self.admits(params):
-                return params, self._memory(number) | ({REJECTED: k} if k else {})
+                return params, self._memory(number) | self._of_rejected(k, draws)
             self.study.tell(self.numbers[number], state=TrialState.FAIL)
+            self._refuse(params)
+            draws.append(params)
         for k in range(self.patience, MOST_DRAWS):
             params = random_draw(self.space, self.config.seed, number, k)
             if self.admits(params):
                 self._take_over(number, params, {}, k)
-                return params, {REJECTED: k}
+                return params, self._of_rejected(k, draws)
         raise none_admitted(f"none of {MOST_DRAWS} draws for trial {number}")
 
     def adopt(self, number: int, params: Params, memory: dict[str, Any]) -> None:
         from optuna.trial import TrialState, create_trial
 
         rejected = memory.get(REJECTED, 0)
-        for _ in range(min(rejected, self.patience)):
+        for draw in memory.get(DRAWS) or [None] * min(rejected, self.patience):
             self.study.add_trial(create_trial(state=TrialState.FAIL))
+            if draw is not None:
+                self._refuse(draw)
         self._take_over(number, params, notes_of(memory), rejected)
 
     def _asked(self, number: int, k: int) -> Params:
         """Draw k of the sampler for proposal `number`."""
         self.study.sampler = self._quietly(number, k)
         trial = self.study.ask()
+        for name, value in (self._held() or {}).items():
+            trial.set_constraint(name, value)
         self.numbers[number] = trial.number
         params: Params = {}
         for key in ordered(self.space):
@@ -99,7 +111,18 @@ class Modelled(ABC):
         self.numbers[number] = len(self.study.get_trials(deepcopy=False))
         self.study.add_trial(create_trial(
             state=TrialState.RUNNING, params=self._coded(params), system_attrs=notes,
-            distributions={key: self._distribution(key) for key in params}))  # fmt: skip
+            distributions=self._distributions(params), constraints=self._held()))  # fmt: skip
+
+    def _refuse(self, params: Params) -> None:  # noqa: B027, most need not
+        """Let the sampler learn that a draw of its own was not admitted, where it would learn from that."""
+
+    def _held(self) -> dict[str, float] | None:
+        """Optuna's constraint on a trial that was admitted, for such a sampler."""
+        return None
+
+    def _of_rejected(self, k: int, draws: list[Params]) -> dict[str, Any]:
+        """What is remembered of the draws before the one that was taken."""
+        return {REJECTED: k} if k else {}
 
     def observe(self, number: int, epoch: int, value: float) -> None:  # noqa: B027, some look at it, most need not
         """It learns from trials that are over."""
@@ -126,21 +149,22 @@ class Modelled(ABC):
                 distributions=trial.distributions, values=trial.values if over else None))  # fmt: skip
 
     @abstractmethod
-    def _sampler(self, seed: int) -> Any:
-        """Optuna's sampler, new."""
+    def _sampler(self, seed: int, k: int) -> Any:
+        """Optuna's sampler, new, for draw k."""
 
     def _quietly(self, number: int, k: int = 0) -> Any:
         import optuna
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return self._sampler(seed_of(self.config.seed, self.config.name, number, *([k] if k else [])))
+            return self._sampler(seed_of(self.config.seed, self.config.name, number, *([k] if k else [])), k)
 
     def _startup(self, default: int = 6) -> int:
         return self.config.startup_trials or default
 
     def _memory(self, number: int) -> dict[str, Any]:
-        return dict(self.study.get_trials(deepcopy=False)[self.numbers[number]].system_attrs)
+        notes = self.study.get_trials(deepcopy=False)[self.numbers[number]].system_attrs
+        return {key: value for key, value in notes.items() if not key.startswith("constraints:")}
 
     def _suggest(self, trial: Any, key: str) -> Any:
         dimension = self.space[key]
@@ -159,6 +183,9 @@ class Modelled(ABC):
         if dimension.kind != "choice":
             return value
         return next(i for i, corner in enumerate(dimension.corners) if _plain(corner) == _plain(value))
+
+    def _distributions(self, params: Params) -> dict[str, Any]:
+        return {key: self._distribution(key) for key in params}
 
     def _distribution(self, key: str) -> Any:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -179,11 +206,11 @@ class TPE(Modelled):
     Running trials count as bad ones (constant liar), so that concurrent proposals spread.
     """
 
-    def _sampler(self, seed: int) -> Any:
+    def _sampler(self, seed: int, k: int) -> Any:
         import optuna
 
         return optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=self._startup(), n_ei_candidates=self.config.candidates or 24,
+            seed=seed, n_startup_trials=self._startup(), n_ei_candidates=max(1, (self.config.candidates or 24) >> k),
             multivariate=True, group=True, constant_liar=True)  # fmt: skip
 
 
@@ -195,13 +222,34 @@ class GaussianProcess(Modelled):
     from its priors every time: what a fit leaves for the next one would not survive a restart.
     """
 
-    patience = 3  # a draw takes seconds, and another seed seldom finds another optimum
+    patience = 5  # a draw takes seconds
+    refused = 0
+    """Trials of the study that stand for draws which were not admitted."""
 
-    def _sampler(self, seed: int) -> Any:
+    def _held(self) -> dict[str, float] | None:
+        return None if self.admits is everything else {ADMITTED: -1.0}
+
+    def _of_rejected(self, k: int, draws: list[Params]) -> dict[str, Any]:
+        return {REJECTED: k, DRAWS: draws} if k else {}
+
+    def _refuse(self, params: Params) -> None:
+        """It learns from values alone: this one's is the mean of what is known, so that it tells nothing else."""
+        from optuna.trial import TrialState, create_trial
+
+        there = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        known = [trial.values for trial in there if trial.constraints.get(ADMITTED, -1.0) < 0]
+        if known:
+            self.refused += 1
+            self.study.add_trial(create_trial(
+                values=[sum(values) / len(known) for values in zip(*known, strict=True)], params=self._coded(params),
+                distributions=self._distributions(params), constraints={ADMITTED: 1.0}))  # fmt: skip
+
+    def _sampler(self, seed: int, k: int) -> Any:
         import optuna
 
         return optuna.samplers.GPSampler(
-            seed=seed, n_startup_trials=self._startup(), deterministic_objective=bool(self.config.deterministic),
+            seed=seed, n_startup_trials=self._startup() + self.refused,
+            deterministic_objective=bool(self.config.deterministic),
             independent_sampler=_beside(seed, self._startup()), warn_independent_sampling=False)  # fmt: skip
 
 
@@ -240,7 +288,7 @@ class CMAES(AskedAgain):
         self.sources = [create_trial(value=each.values[0], params={key: each.params[key] for key in modelled},
                                      distributions=modelled) for each in known] or None  # fmt: skip
 
-    def _sampler(self, seed: int) -> Any:
+    def _sampler(self, seed: int, k: int) -> Any:
         import optuna
 
         return optuna.samplers.CmaEsSampler(
@@ -257,7 +305,7 @@ class NSGA2(AskedAgain):
 
     notes_of_known = MappingProxyType({"NSGAIISampler:generation": 0})
 
-    def _sampler(self, seed: int) -> Any:
+    def _sampler(self, seed: int, k: int) -> Any:
         import optuna
 
         crossover = 0.9 if self.config.crossover is None else self.config.crossover
@@ -275,7 +323,7 @@ def _beside(seed: int, startup_trials: int) -> Any:
 
 def notes_of(memory: dict[str, Any]) -> dict[str, Any]:
     """What of a proposal's memory is the sampler's own."""
-    return {key: value for key, value in memory.items() if key != REJECTED}
+    return {key: value for key, value in memory.items() if key not in (REJECTED, DRAWS)}
 
 
 def _plain(value: Any) -> Any:

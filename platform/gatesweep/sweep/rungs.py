@@ -92,6 +92,6 @@ class RungTPE(TPE):
             state = TrialState.PRUNED if told.over else TrialState.RUNNING
         return create_trial(
             state=state, params=self._coded(told.params), system_attrs=notes_of(told.memory),
-            distributions={key: self._distribution(key) for key in told.params},
+            distributions=self._distributions(told.params),
             values=None if value is None else [value],
             intermediate_values={last: told.best[last]} if state == TrialState.PRUNED and last else {})  # fmt: skip
