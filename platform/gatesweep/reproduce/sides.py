@@ -149,7 +149,7 @@ def _value(text: str) -> Any:
 
 def _artifact(run: StoredRun, store: Store, name: str) -> str | None:
     try:
-        return store.artifact(run.run_id, name).read_text(encoding="utf-8")
+        return store.artifact(run.run_id, name).read_bytes().decode(errors="replace")
     except NotFound:
         return None
 
