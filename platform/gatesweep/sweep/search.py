@@ -2,7 +2,8 @@
 
 No searcher keeps state of its own that a restart could lose: proposal n is a function of the sweep's seed, of n, and of
 the trials it has been told about, and those are in the sweep's log. `independent` holds the searches that need no
-results, `modelled` those that learn from them. What violates the sweep's constraints is drawn again (`admission`).
+results, `modelled` and `evolving` those that learn from them. What violates the sweep's constraints is drawn again
+(`admission`).
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def searcher(spec: SweepSpec, task: Task | None = None) -> Searcher:
 
 
 def _named(spec: SweepSpec) -> Searcher:
-    from gatesweep.sweep import independent, modelled
+    from gatesweep.sweep import evolving, independent, modelled
     from gatesweep.sweep.rungs import RungTPE
 
     space, config, modes = spec.space, spec.search, [goal.mode for goal in spec.goals]
@@ -102,6 +103,6 @@ def _named(spec: SweepSpec) -> Searcher:
         case "gp":
             return modelled.GaussianProcess(space, config, modes)
         case "cmaes":
-            return modelled.CMAES(space, config, modes)
+            return evolving.CMAES(space, config, modes)
         case "nsga2":
-            return modelled.NSGA2(space, config, modes)
+            return evolving.NSGA2(space, config, modes)
