@@ -68,7 +68,14 @@ def test_other_weights_under_equal_values_are_told_and_not_bitwise() -> None:
     assert (found.verdict, found.different, found.compared) == ("within_tolerance", 1, 6)
     assert found.first is not None
     assert (found.first.metric, found.first.step) == ("weights", 2)
-    assert judge(WAS, WAS, weights=(None, "b")).verdict == "bitwise"
+
+
+def test_a_run_that_lost_the_hash_of_its_weights_is_not_proven() -> None:
+    found = judge(WAS, WAS, weights=(None, "b"))
+    assert (found.verdict, found.different, found.compared) == ("diverged", 1, 6)
+    assert found.first is not None
+    assert (found.first.metric, found.first.was, found.first.is_now) == ("weights", None, "b")
+    assert judge(WAS, WAS, weights=("a", None)).verdict == "bitwise", "a rerun that has none yet"
 
 
 def test_times_are_left_out_and_single_scores_have_no_step() -> None:

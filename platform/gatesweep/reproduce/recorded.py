@@ -62,6 +62,10 @@ def read(name: str, store: Store) -> Recorded:
     if read_mapping(store.artifact(run.run_id, "config.yaml")) != parse(as_yaml(lock.config), "lock.json"):
         raise UserError("was altered after it was written: lock.json has another configuration",
                         place=f"run {run.run_id}: config.yaml", hint="restore the artifact from a backup of the store")
+    for tag in (LOCK_DIGEST, CONFIG_DIGEST, *((OUTCOME,) if run.status != "RUNNING" else ())):
+        if tag not in run.tags:
+            raise UserError(f"has lost its tag {tag}, without which its numbers prove nothing",
+                            place=f"run {run.run_id}", hint="restore the tracking store from a backup")
     if run.status == "RUNNING":
         raise UserError("is still going on", place=f"run {run.run_id}", hint="wait until it has ended")
     values = {(point.key, point.step): point.value for key in run.metrics for point in store.history(run.run_id, key)}

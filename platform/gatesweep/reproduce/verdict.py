@@ -86,7 +86,7 @@ def judge(was: Values, now: Values, *, weights: Sequence[str | None] = (None, No
     Args:
         was, now: as `comparable` gives them, of the same epochs. A value that one of them alone has is a difference;
             but a metric that the run never recorded is none if `more`, or if it is a score that comes once.
-        weights: the hashes of both; compared where both are known.
+        weights: the hashes of both; compared where the rerun has one. A run that has lost its own is not proven.
         more: the rerun's code is another, and may record what the run's did not.
     """
     names = {metric for metric, _ in was}
@@ -95,13 +95,15 @@ def judge(was: Values, now: Values, *, weights: Sequence[str | None] = (None, No
     largest = max((_apart(one, other) for _, one, other in odd), default=0.0)
     found = [FirstDifference(metric, step, one, other) for (metric, step), one, other in odd]
     first = min(found, key=_order, default=None)
-    hashed = all(weights)
-    if hashed and weights[0] != weights[1] and first is None:
+    hashed = bool(weights[1])
+    other_weights = hashed and weights[0] != weights[1]
+    if other_weights and first is None:
         first = FirstDifference(WEIGHTS, max((step for _, step in was), default=0), *weights)
-    count = len(was) + len(lost) + hashed
-    different = len(odd) + (hashed and weights[0] != weights[1])
+    count, different = len(was) + len(lost) + hashed, len(odd) + other_weights
     if not different:
         return Verdict("bitwise", count, 0, 0.0, None)
+    if other_weights and not weights[0]:
+        largest = math.inf
     verdict: Literal["within_tolerance", "diverged"] = "within_tolerance" if largest <= tolerance else "diverged"
     return Verdict(verdict, count, different, largest, first)
 
