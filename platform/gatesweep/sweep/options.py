@@ -108,13 +108,13 @@ class SchedulerConfig(Section):
     """median: other trials that must have come as far before one is stopped; by default 3."""
 
     interval_epochs: PositiveInt = 2
-    """pbt, pb2: after so many epochs, and again so many, all trials wait for each other, and the worst copy the best."""
+    """pbt, pb2: after so many epochs, and again so many, all trials wait for each other and the worst copy the best."""
 
     quantile: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
     """pbt, pb2: the share of the trials that copies, and that is copied; rounded up, half of them at most."""
 
     resample: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
-    """pbt, and pb2's choices: how likely a copied value is drawn anew from its dimension instead of changed a little."""
+    """pbt, and pb2's choices: how likely a value is drawn anew from its dimension instead of changed a little."""
 
     factors: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)
     """pbt: a number that is changed a little is multiplied by one of these and kept within its range; a choice moves

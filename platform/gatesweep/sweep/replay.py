@@ -86,7 +86,8 @@ def replay(where: Place) -> tuple[int, list[Difference]]:
 
 
 def _heard(trial: Trial, record: Record) -> None:
-    trial.epoch, trial.metrics[record["epoch"]], trial.checkpoint = record["epoch"], record["metrics"], record["checkpoint"]
+    trial.epoch, trial.checkpoint = record["epoch"], record["checkpoint"]
+    trial.metrics[trial.epoch] = record["metrics"]
 
 
 def _outcome(record: Record) -> str | None:

@@ -3,8 +3,9 @@
 Weights, moments, generators and the place in the schedule are the checkpoint's. What it holds of the optimizer's
 values is replaced, once it is loaded:
 
-    lr' = lr · new / old      of every group, and of what the schedule of the learning rate starts from: it keeps its shape
-    weight_decay, momentum, betas, alpha      the new ones, where the rule has them
+    lr' = lr · new / old                     of every group, and of what the schedule of the rate starts from
+    weight_decay, momentum, betas, alpha     the new ones, where the rule has them
+    momentum's buffers                       zero where there was no momentum, gone where there is none
 
 Dropout, clipping and batch size need nothing: module, Trainer and loaders are made anew from the new values.
 """
@@ -14,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch.optim import Optimizer
 
 from gatesweep.train.config import OptimizerConfig
 
@@ -33,6 +36,8 @@ class NewValues(Callback):
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 self._put_into(group)
+                if "momentum" in group:
+                    _fit_buffers(optimizer, group)
         for schedule in _each(config.scheduler for config in trainer.lr_scheduler_configs):
             for name in SCALED_OF_SCHEDULE:
                 if hasattr(schedule, name):
@@ -51,6 +56,16 @@ class NewValues(Callback):
         if isinstance(value, list):
             return [self._scaled(each) for each in value]
         return self.now.lr if value == self.was.lr else value * (self.now.lr / self.was.lr)
+
+
+def _fit_buffers(optimizer: Optimizer, group: dict[str, Any]) -> None:
+    """RMSprop expects a buffer wherever there is momentum, and makes one at its first step alone."""
+    for parameter in group["params"]:
+        state = optimizer.state.get(parameter)
+        if state is not None and group["momentum"] == 0:
+            state.pop("momentum_buffer", None)
+        elif state is not None and "square_avg" in state:
+            state.setdefault("momentum_buffer", torch.zeros_like(parameter))
 
 
 def _each(schedules: Iterator[Any]) -> Iterator[Any]:
