@@ -163,7 +163,7 @@ def test_what_may_change_leaves_the_weights_names_and_shapes():
     assert {"dropout", "variational_dropout", "weight_drop", "recurrent_dropout", "zoneout_h", "zoneout_c"} == set(keys)
 
     def shapes(**values):
-        layers = Recurrent(3, hidden_size=4, layers=2, cell="peephole", backend="torch", **values)
+        layers = Recurrent("peephole", input_size=3, hidden_size=4, num_layers=2, **values)
         return {name: tuple(value.shape) for name, value in layers.state_dict().items()}
 
     for key in keys:

@@ -4,8 +4,8 @@
     within_tolerance   no value is further from the recorded one than |is - was| <= tolerance max(|was|, 1e-8)
     diverged           one is
 
-Times are not numbers of the training. Scores of the baseline and of the test split have one value each, whatever step
-they are written at.
+Times, and values that a sweep changed on the way, are not numbers of the training. Scores of the baseline and of the
+test split have one value each, whatever step they are written at.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WEIGHTS = "weights"
 """Stands for the hash of the final weights where a metric's name would."""
 
 _TINY = 1e-8
-_TIMES = ("time/", "system/")
+_TIMES = ("time/", "system/", "mutation/")
 _ONCE = ("test/", "baseline/")
 
 Values = Mapping[tuple[str, int], float]
