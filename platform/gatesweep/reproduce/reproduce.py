@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gatesweep.config.changes import CHANGES
 from gatesweep.config.places import PIN_FILE
 from gatesweep.config.yaml_file import parse, read_mapping
 from gatesweep.data.own import user_data
@@ -194,6 +195,13 @@ def read(name: str, store: Store) -> Recorded:
     return found
 
 
+def copied_after(recorded: Recorded) -> int:
+    """The last epoch that a sweep's trial did not train itself, because it went on from another's weights; 0: none.
+    Its configuration trains the epochs of all who led to them; its own, up to there, led nowhere."""
+    changes = recorded.lock.config.get(CHANGES) or [{"after_epoch": 0}]
+    return int(changes[-1]["after_epoch"]) if TRIAL_ID in recorded.run.tags else 0
+
+
 def _trained(values: Values) -> int:
     return max((step for metric, step in values if metric.startswith(("train/", "val/"))), default=0)
 
@@ -217,6 +225,9 @@ def _epochs(recorded: Recorded, asked: int | None) -> int | None:
     """How many to train; none is the whole schedule."""
     if asked is not None and asked > recorded.trained:
         raise UserError(f"recorded {recorded.trained} epochs, and {asked} are asked for", place="--epochs")
+    if asked is not None and asked <= copied_after(recorded):
+        raise UserError(f"the trial took another's weights after epoch {copied_after(recorded)}: its epochs before are "
+                        "not in its own line", place="--epochs", hint="more epochs, or none for all")  # fmt: skip
     if asked is not None and asked < recorded.trained:
         return asked
     return None if recorded.run.tags.get(OUTCOME) == "completed" else recorded.trained
@@ -258,6 +269,8 @@ def _compared(recorded: Recorded, theirs: Store, rerun_id: str, store: Store, ep
     partial = epochs if epochs is not None and epochs < recorded.trained else None
     same_end = _trained(values) == recorded.trained
     was = comparable(recorded.values, epochs=epochs)
+    if copied_after(recorded):  # epochs up to there were trained by whom it copied
+        was = {key: value for key, value in was.items() if not 0 < key[1] <= copied_after(recorded)}
     if TRIAL_ID in again.tags:  # of a sweep, which has the baseline's scores once, not in each trial
         was = {key: value for key, value in was.items() if not key[0].startswith("baseline/")}
     judged = judge(was, comparable(values),

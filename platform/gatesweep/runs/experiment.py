@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, SerializeAsAny, create_model
+from pydantic import (
+    Field,
+    PositiveInt,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    create_model,
+    model_serializer,
+)
 
 from gatesweep.config.digest import digest
-from gatesweep.config.loader import build, override
+from gatesweep.config.loader import build, override, put
 from gatesweep.config.section import Section
 from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
@@ -18,6 +26,16 @@ from gatesweep.models.config import ModelConfig
 from gatesweep.runs.initial import InitFrom
 from gatesweep.tasks.registry import check_direction, data_section, epoch_metrics, model_section
 from gatesweep.train.config import KeepConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
+
+
+class Change(Section):
+    """Values that are others from an epoch on; weights, moments and generators go on as they are."""
+
+    after_epoch: PositiveInt
+    """The last epoch with the values before."""
+
+    values: Annotated[dict[str, Any], Field(min_length=1)]
+    """Dotted keys and their new values, `{optimizer.lr: 0.01}`; what gives weights another shape cannot change."""
 
 
 class ExperimentConfig(Section):
@@ -52,6 +70,16 @@ class ExperimentConfig(Section):
 
     keep: KeepConfig = KeepConfig()
     """What stays on disk."""
+
+    changes: tuple[Change, ...] = ()
+    """Values that change on the way, as a sweep of `scheduler: {name: pbt}` found them."""
+
+    @model_serializer(mode="wrap")
+    def _without_no_changes(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = whole(self)
+        if not values.get("changes"):
+            values.pop("changes", None)
+        return values
 
     def as_dict(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON."""
@@ -98,6 +126,35 @@ def experiment_from(raw: dict[str, Any], *, place: str) -> ExperimentConfig:
     return config
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Epochs with the same values."""
+
+    after_epoch: int
+    config: ExperimentConfig
+    """Whole, without changes of its own."""
+
+
+def stages_of(config: ExperimentConfig, place: str = "changes") -> list[Stage]:
+    """The stages of a training, one of an experiment without changes.
+
+    Raises:
+        ConfigError: changes out of order, after the last epoch, or of what does not exist.
+    """
+    raw = config.as_dict()
+    raw.pop("changes", None)
+    found = [Stage(0, config.model_copy(update={"changes": ()}))]
+    for number, change in enumerate(config.changes):
+        where, last = f"{place}: changes[{number}]", found[-1].after_epoch
+        if not last < change.after_epoch < config.trainer.max_epochs:
+            raise ConfigError(f"after_epoch: {change.after_epoch} is not after {last} and before trainer.max_epochs "
+                              f"{config.trainer.max_epochs}", place=where)  # fmt: skip
+        for key, value in change.values.items():
+            put(raw, key, value, place=where)
+        found.append(Stage(change.after_epoch, experiment_from(raw, place=where)))
+    return found
+
+
 def refuse_the_worst(config: ExperimentConfig, place: str) -> ExperimentConfig:
     """What is to be trained now must look for the best epoch; a run that was trained otherwise is still read."""
     check_direction(config.task, config.trainer.monitor, config.trainer.mode, place=place, key="trainer.mode")
@@ -116,7 +173,9 @@ def load_experiment(path: Path, assignments: Sequence[str] = ()) -> ExperimentCo
     Raises:
         ConfigError: what is wrong, with file, key, value and a hint.
     """
-    return refuse_the_worst(experiment_from(override(read_experiment(path), assignments), place=str(path)), str(path))
+    config = experiment_from(override(read_experiment(path), assignments), place=str(path))
+    stages_of(config, str(path))
+    return refuse_the_worst(config, str(path))
 
 
 def read_experiment(path: Path) -> dict[str, Any]:

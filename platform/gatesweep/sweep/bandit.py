@@ -135,7 +135,7 @@ class Observations:
     @property
     def standard_N(self) -> Array:
         """The gains with mean 0 and deviation 1, within ±2."""
-        return np.clip((self.g_N - self.g_N.mean()) / (self.g_N.std() or 1.0), -2.0, 2.0)
+        return np.asarray(np.clip((self.g_N - self.g_N.mean()) / (self.g_N.std() or 1.0), -2.0, 2.0))
 
 
 def unit(dimension: Dimension, value: Any) -> float:

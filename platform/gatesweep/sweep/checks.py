@@ -57,6 +57,9 @@ def check_schedule(spec: SweepSpec, place: str) -> None:
         ConfigError: it does not.
     """
     schedule, max_epochs = spec.scheduler, spec.experiment.trainer.max_epochs
+    if spec.experiment.changes:
+        raise ConfigError("experiment.changes: a sweep's trials begin with their values and keep them", place=place,
+                          hint="leave it out, or `scheduler: {name: pbt}`, which finds changes")  # fmt: skip
     if spec.search.learn_from == "rung" and schedule.name not in WITH_RUNGS:
         raise ConfigError(f"search.learn_from: rung needs a schedule with rungs, and scheduler.name is {schedule.name}",
                           place=place, hint="`scheduler: {name: hyperband}` or asha")  # fmt: skip

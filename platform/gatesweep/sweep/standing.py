@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+from gatesweep.config.changes import with_changes
 from gatesweep.sweep.options import Budget
 from gatesweep.sweep.spec import SweepSpec
 from gatesweep.sweep.trial import Trial
@@ -28,6 +30,13 @@ class Standing:
         """A trial's objective at its best epoch."""
         best = trial.best_epoch(self.spec.goal.metric, self.spec.goal.mode)
         return None if best is None else trial.metrics[best][self.spec.goal.metric]
+
+    def config(self, trial: Trial, epoch: int | None = None) -> dict[str, Any]:
+        """What trains a trial's weights again, to the end of `epoch` (none: its newest), as plain JSON."""
+        line = self.ancestry.line(trial.name, epoch)
+        return with_changes(
+            [(each.after_epoch, self.spec.trial_config(each.params, each.number).as_dict()) for each in line]
+        )
 
     def lent(self, trial: Trial) -> tuple[list[str], list[str]]:
         """A trial's checkpoints that another one may still go on from; and those that were lent at the exchange before

@@ -40,7 +40,7 @@ class Process:
     def spread(self, z_MD: Array, now: float) -> Array:
         """σ at M points and one time; what was observed does not matter."""
         white_NM = np.linalg.solve(_factor(self.x_ND, self.t_N, self.theta), self._to(z_MD, now))
-        return np.sqrt(np.maximum(np.exp(self.theta[0]) - (white_NM**2).sum(axis=0), 0.0))
+        return np.asarray(np.sqrt(np.maximum(np.exp(self.theta[0]) - (white_NM**2).sum(axis=0), 0.0)))
 
     def _to(self, z_MD: Array, now: float) -> Array:
         return kernel(self.x_ND, z_MD, self.t_N, np.full(len(z_MD), now), self.theta)

@@ -23,7 +23,7 @@ def trial_view(trial: Trial, ledger: Ledger, sweep_id: str) -> TrialView:
     return TrialView(
         trial_id=f"{sweep_id}/{trial.name}",
         number=trial.number,
-        params=dict(trial.params),
+        params=dict(trial.params_at(best) if best else trial.params),
         outcome=trial.outcome or ("running" if live else "stopped"),  # type: ignore[arg-type]
         metrics=dict(trial.metrics[best]) if best else {},
         best_value=ledger.value(trial),
@@ -33,7 +33,16 @@ def trial_view(trial: Trial, ledger: Ledger, sweep_id: str) -> TrialView:
         attempts=trial.attempt,
         reason=trial.reason,
         seed=ledger.spec.trial_config(trial.params, trial.number).seed,
+        schedule=_schedule(trial),
     )
+
+
+def _schedule(trial: Trial) -> list[tuple[int, str, dict[str, Any]]]:
+    """(after epoch, whom it copied there, its values from then on), of a trial that copied any."""
+    if not trial.mutations:
+        return []
+    copies = [(mutation.epoch, mutation.donor, dict(mutation.params)) for mutation in trial.mutations]
+    return [(0, "", dict(trial.mutations[0].was)), *copies]
 
 
 def sweep_view(ledger: Ledger, sweep_id: str, lock: Mapping[str, Any]) -> SweepView:
