@@ -35,7 +35,8 @@ class TrialView:
         history: `(epoch, objective)`, in order.
         reason: why it failed or was stopped, as the log says; may hold a whole traceback.
         seed: the trial's own seed, for the line that trains it again.
-        schedule: `(after epoch, whom it copied then, its values from there on)`, of a trial whose values changed.
+        line: where trials copy each other: all that led to its best weights, oldest first, as
+            `(after epoch, the trial that trained them then, its values)`.
     """
 
     trial_id: str
@@ -50,7 +51,7 @@ class TrialView:
     attempts: int = 1
     reason: str | None = None
     seed: int | None = None
-    schedule: Sequence[tuple[int, str, Mapping[str, Any]]] = ()
+    line: Sequence[tuple[int, str, Mapping[str, Any]]] = ()
 
     @property
     def label(self) -> str:

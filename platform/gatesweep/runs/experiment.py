@@ -18,14 +18,17 @@ from pydantic import (
 )
 
 from gatesweep.config.digest import digest
-from gatesweep.config.loader import build, override, put
+from gatesweep.config.loader import build, did_you_mean, override, put
 from gatesweep.config.section import Section
+from gatesweep.config.sections import flat, paths
 from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.models.config import ModelConfig
 from gatesweep.runs.initial import InitFrom
 from gatesweep.tasks.registry import check_direction, data_section, epoch_metrics, model_section
 from gatesweep.train.config import KeepConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
+
+NEVER_CHANGE = ("task", "name", "changes", "trainer.max_epochs", "trainer.monitor", "trainer.mode")
 
 
 class Change(Section):
@@ -116,6 +119,8 @@ def experiment_from(raw: dict[str, Any], *, place: str) -> ExperimentConfig:
     except ConfigError as error:
         raise ConfigError(f"task: {error.message}", place=place, hint=error.hint) from None
     config = build(kind, raw, place=place)
+    if config.changes:
+        config = config.model_copy(update={"changes": _typed(config, place)})
     known = epoch_metrics(task, config.data, config.model)
     if known and config.trainer.monitor not in known:
         raise ConfigError(
@@ -144,15 +149,25 @@ def stages_of(config: ExperimentConfig, place: str = "changes") -> list[Stage]:
     raw = config.as_dict()
     raw.pop("changes", None)
     found = [Stage(0, config.model_copy(update={"changes": ()}))]
+    known = [path for path in paths(config) if path not in NEVER_CHANGE]
     for number, change in enumerate(config.changes):
         where, last = f"{place}: changes[{number}]", found[-1].after_epoch
         if not last < change.after_epoch < config.trainer.max_epochs:
             raise ConfigError(f"after_epoch: {change.after_epoch} is not after {last} and before trainer.max_epochs "
                               f"{config.trainer.max_epochs}", place=where)  # fmt: skip
         for key, value in change.values.items():
+            if key not in known:
+                raise ConfigError(f"values: unknown key '{key}'", place=where, hint=did_you_mean(key, known))
             put(raw, key, value, place=where)
         found.append(Stage(change.after_epoch, experiment_from(raw, place=where)))
     return found
+
+
+def _typed(config: ExperimentConfig, place: str) -> tuple[Change, ...]:
+    """The changes with each value as its field has it; YAML gives words."""
+    values = [flat(stage.config.as_dict()) for stage in stages_of(config, place)[1:]]
+    return tuple(Change(after_epoch=change.after_epoch, values={key: now[key] for key in change.values})
+                 for change, now in zip(config.changes, values, strict=True))  # fmt: skip
 
 
 def refuse_the_worst(config: ExperimentConfig, place: str) -> ExperimentConfig:
@@ -173,9 +188,7 @@ def load_experiment(path: Path, assignments: Sequence[str] = ()) -> ExperimentCo
     Raises:
         ConfigError: what is wrong, with file, key, value and a hint.
     """
-    config = experiment_from(override(read_experiment(path), assignments), place=str(path))
-    stages_of(config, str(path))
-    return refuse_the_worst(config, str(path))
+    return refuse_the_worst(experiment_from(override(read_experiment(path), assignments), place=str(path)), str(path))
 
 
 def read_experiment(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import Any
 from gatesweep.errors import NotFound, TrialFailed
 from gatesweep.runs.build import prepare
 from gatesweep.runs.disk import check_disk
-from gatesweep.runs.experiment import ExperimentConfig, experiment_from, stages_of
+from gatesweep.runs.experiment import ExperimentConfig, experiment_from
 from gatesweep.runs.initial import resolved
 from gatesweep.runs.lookup import KEPT
 from gatesweep.runs.retention import Retention, kept, kept_note
@@ -91,7 +91,6 @@ def run(
     listener = listener or Listener()
     check_disk(store.home)
     config = resolved(config, store)
-    stages_of(config)
     task, recipe = prepare(config, say=listener.say)
     for line in task.describe():
         listener.say(line)

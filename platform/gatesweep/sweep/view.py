@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatesweep.report.view import DeathView, SweepView, TrialView
+from gatesweep.sweep.checks import POPULATIONS
 from gatesweep.sweep.failures import WORDS
 from gatesweep.sweep.ledger import Ledger
 from gatesweep.sweep.spending import AFTER_A_REST
@@ -33,16 +34,17 @@ def trial_view(trial: Trial, ledger: Ledger, sweep_id: str) -> TrialView:
         attempts=trial.attempt,
         reason=trial.reason,
         seed=ledger.spec.trial_config(trial.params, trial.number).seed,
-        schedule=_schedule(trial),
+        line=_line(trial, ledger),
     )
 
 
-def _schedule(trial: Trial) -> list[tuple[int, str, dict[str, Any]]]:
-    """(after epoch, whom it copied there, its values from then on), of a trial that copied any."""
-    if not trial.mutations:
+def _line(trial: Trial, ledger: Ledger) -> list[tuple[int, str, dict[str, Any]]]:
+    """What led to the trial's best weights, where trials copy each other."""
+    if ledger.spec.scheduler.name not in POPULATIONS:
         return []
-    copies = [(mutation.epoch, mutation.donor, dict(mutation.params)) for mutation in trial.mutations]
-    return [(0, "", dict(trial.mutations[0].was)), *copies]
+    best = trial.best_epoch(ledger.spec.goal.metric, ledger.spec.goal.mode)
+    return [(each.after_epoch, f"t{each.number:04d}", dict(each.params))
+            for each in ledger.ancestry.line(trial.name, best)]  # fmt: skip
 
 
 def sweep_view(ledger: Ledger, sweep_id: str, lock: Mapping[str, Any]) -> SweepView:
@@ -115,9 +117,11 @@ def _then(record: Record) -> str:
 def _notes(records: list[Record]) -> list[str]:
     resumed = sum(record["event"] == "resume" for record in records)
     deaths = sum(record["event"] == "fail" and not record["final"] for record in records)
+    copies = sum(len(record["changes"]) for record in records if record["event"] == "mutate")
     stops = [f"stopped: {record['reason']}" for record in records if record["event"] == "stop"]
     return [
         *([f"resumed {resumed} times"] if resumed else []),
+        *([f"trials copied others {copies} times"] if copies else []),
         *([f"{deaths} attempts died and were tried again"] if deaths else []),
         *stops,
     ]
