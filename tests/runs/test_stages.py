@@ -111,6 +111,12 @@ def test_an_experiment_without_changes_is_what_it_was_before_there_were_any():
     assert experiment_from({**BASE, "changes": []}, place="exp.yaml").digest == config.digest != _config().digest
 
 
+def test_other_seeds_of_a_found_schedule_keep_their_seed_through_it():
+    config = _config([CHANGES[0], {"after_epoch": 3, "values": {"seed": 9}}]).with_one_seed()
+    assert [change.values for change in config.changes] == [{"optimizer.lr": 0.02}]
+    assert {stage.config.seed for stage in stages_of(config)} == {5}
+
+
 def test_a_line_of_configurations_is_one_with_changes():
     stages = stages_of(_config())
     made = with_changes([(stage.after_epoch, stage.config.as_dict()) for stage in stages])

@@ -77,6 +77,13 @@ class ExperimentConfig(Section):
     changes: tuple[Change, ...] = ()
     """Values that change on the way, as a sweep of `scheduler: {name: pbt}` found them."""
 
+    def with_one_seed(self) -> ExperimentConfig:
+        """The seed stays what it is through all changes: those that a population's trials put in go."""
+        kept = [(change.after_epoch, {key: value for key, value in change.values.items() if key != "seed"})
+                for change in self.changes]  # fmt: skip
+        changes = tuple(Change(after_epoch=epoch, values=values) for epoch, values in kept if values)
+        return self.model_copy(update={"changes": changes})
+
     @model_serializer(mode="wrap")
     def _without_no_changes(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = whole(self)

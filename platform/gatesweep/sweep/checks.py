@@ -58,8 +58,9 @@ def check_schedule(spec: SweepSpec, place: str) -> None:
     """
     schedule, max_epochs = spec.scheduler, spec.experiment.trainer.max_epochs
     if spec.experiment.changes:
-        raise ConfigError("experiment.changes: a sweep's trials begin with their values and keep them", place=place,
-                          hint="leave it out, or `scheduler: {name: pbt}`, which finds changes")  # fmt: skip
+        raise ConfigError("experiment.changes: the trials of a sweep, and a run on a cluster, keep the values that they "
+                          "begin with", place=place, hint="`gatesweep run` on this machine makes changes; in a sweep "
+                          "`scheduler: {name: pbt}` finds them")  # fmt: skip
     if spec.search.learn_from == "rung" and schedule.name not in WITH_RUNGS:
         raise ConfigError(f"search.learn_from: rung needs a schedule with rungs, and scheduler.name is {schedule.name}",
                           place=place, hint="`scheduler: {name: hyperband}` or asha")  # fmt: skip
