@@ -10,11 +10,13 @@ from fakes import EPOCHS, drive, make_spec, opened
 
 from gatesweep.config.dimension import Dimension
 from gatesweep.errors import ConfigError, LogError
+from gatesweep.launch.progress import fold
 from gatesweep.storage import place
 from gatesweep.sweep.failures import Death
+from gatesweep.sweep.mutable import mutable
 from gatesweep.sweep.population import moved
 from gatesweep.sweep.replay import replay
-from gatesweep.sweep.spec import startable
+from gatesweep.sweep.spec import load_spec, startable
 from gatesweep.track.log import encode
 
 SPACE = {
@@ -307,6 +309,55 @@ def test_a_value_is_changed_a_little(dimension, value, side, becomes):
 def test_a_population_that_cannot_exchange_is_refused(changes, said):
     with pytest.raises(ConfigError, match=said):
         startable(_spec(**changes), "sweep.yaml")
+
+
+def test_a_population_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from gatesweep.sweep.reopen import _extended
+
+    records, spec = [{"event": "new"}] * 8, _spec()
+    assert _extended(records, spec, ["budget.wall_time=2h"]).wall_time == "2h"
+    with pytest.raises(ConfigError, match="a population of pbt stays as large as it was, 8"):
+        _extended(records, spec, ["budget.trials=12"])
+
+
+def test_trials_of_a_sweep_keep_the_values_that_they_begin_with():
+    experiment = {"task": "toy_task:ToyTask", "data": {}, "trainer": {"max_epochs": 9},
+                  "changes": [{"after_epoch": 2, "values": {"optimizer.lr": 0.1}}]}  # fmt: skip
+    with pytest.raises(ConfigError, match="trials of a sweep, and a run on a cluster, keep"):
+        _spec(experiment=experiment)
+
+
+@pytest.mark.parametrize("name", ["pbt", "pb2"])
+def test_the_example_is_a_population(root: Path, name: str):
+    words = ["scheduler.name=pb2", "scheduler.factors=[0.8, 1.25]"] if name == "pb2" else []
+    spec = load_spec(root / "configs" / "sweeps" / "traffic_pbt.yaml", words)
+    assert mutable(spec) == list(spec.space) == ["optimizer.lr", "optimizer.weight_decay", "model.dropout"]
+    assert spec.scheduler.name == name
+
+
+def test_what_counts_steps_or_decides_on_others_stays_with_its_trial():
+    def changing(space, **schedule):
+        experiment = {"task": "toy_task:ToyTask", "data": {}, "trainer": {"max_epochs": EPOCHS}, "schedule": schedule}
+        return mutable(_spec(space={**SPACE, **space}, experiment=experiment))
+
+    assert changing({}) == list(SPACE)
+    assert changing({}, name="cosine") == changing({}, name="constant", warmup_steps=3) == list(SPACE)[:2]
+    assert changing({}, name="plateau") == list(SPACE)
+    momentum = {"optimizer.name": {"choice": ["sgd", "adamw"]},
+                "optimizer.momentum": {"uniform": [0.0, 0.9], "when": {"trainer.batch_size": [16, 32]}}}  # fmt: skip
+    assert changing(momentum) == [*list(SPACE)[:2], "optimizer.momentum"]
+
+
+def test_the_status_of_a_population_tells_its_newest_values_and_who_rests(tmp_path: Path):
+    records, _ = _swept(tmp_path, _spec(concurrent=3))
+    first = next(i for i, r in enumerate(records) if r["event"] == "mutate")
+    before, after = fold("toy", records[:first]), fold("toy", records[: first + 1])
+    assert before.counts(live=True)["waiting"] == 8
+    for change in records[first]["changes"]:
+        assert before.trials[change["trial"]].params == change["was"]
+        assert after.trials[change["trial"]].params == change["params"]
+    best = fold("toy", records).best()
+    assert best["value"] == loss(best["params"], best["epoch"])
 
 
 def _report(epoch: int, value: float, attempt: int = 1, folder: str = "t"):

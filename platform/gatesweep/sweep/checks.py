@@ -58,7 +58,7 @@ def check_schedule(spec: SweepSpec, place: str) -> None:
     """
     schedule, max_epochs = spec.scheduler, spec.experiment.trainer.max_epochs
     if spec.experiment.changes:
-        raise ConfigError("experiment.changes: the trials of a sweep, and a run on a cluster, keep the values that they "
+        raise ConfigError("experiment.changes: trials of a sweep, and a run on a cluster, keep the values that they "
                           "begin with", place=place, hint="`gatesweep run` on this machine makes changes; in a sweep "
                           "`scheduler: {name: pbt}` finds them")  # fmt: skip
     if spec.search.learn_from == "rung" and schedule.name not in WITH_RUNGS:
