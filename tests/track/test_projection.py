@@ -336,6 +336,7 @@ def test_values_that_change_are_metrics_and_a_file_and_the_parameters_stay_the_f
     assert [(line["epoch"], line["from"], line["params"]["lr"]) for line in lines] == [
         (1, "t0001", 0.3), (2, "t0000", 0.4), (3, "t0001", 0.6)]
     assert trial["tags"][names.DONOR] == "t0001 after 3"
+    assert trial["inputs"] == [("traffic", MD5)]
     assert names.DONOR not in contents(store)["t0000"]["tags"]
 
 
