@@ -35,7 +35,8 @@ def schedules(view: SweepView, dimensions: Sequence[Axis], index: dict[str, int]
     for place, axis in enumerate(panels, 1):
         low, high = (len(panels) - place) / len(panels), (len(panels) - place + 0.86) / len(panels)
         layout["yaxis" + _axis(place)[1:]] = {"title": {"text": label_text(axis.label)}, "domain": [low, high],
-                                              "type": "log" if axis.scale == "log" else "linear"}  # fmt: skip
+                                              "type": "log" if axis.scale == "log" else "linear",
+                                              "exponentformat": "e"}  # fmt: skip
         for name in _STYLES:
             group = [trial for trial in trials if (trial.trial_id == view.best) == (name == "best")]
             data.append({**_steps(axis.key, group, index), **_STYLES[name], "yaxis": _axis(place), "legendgroup": name,
