@@ -90,3 +90,8 @@ def test_likely_causes_come_first() -> None:
     keys = ["packages.zipp", "machine.cpu", "packages.torch", "torch.threads", "data.traffic", "code.commit"]
     found = [Difference(key.partition(".")[0], key, 1, 2) for key in keys] + [Difference("config", "lr", 1, 2)]
     assert [each.key for each in ranked(found)] == ["lr", *reversed(keys)]
+
+
+def test_of_a_trial_that_copied_another_what_came_after_is_compared() -> None:
+    values = {("train/loss", 1): 1.0, ("train/loss", 3): 2.0, ("test/mae", 3): 4.0, ("mutation/lr", 3): 0.1}
+    assert comparable(values, after=2) == {("train/loss", 3): 2.0}

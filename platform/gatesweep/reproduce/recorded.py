@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gatesweep.config.changes import CHANGES
 from gatesweep.config.yaml_file import parse, read_mapping
 from gatesweep.errors import NotFound, UserError
 from gatesweep.reproduce.verdict import Values
 from gatesweep.runs.lookup import find
-from gatesweep.track.addresses import CONFIG_DIGEST, KIND, LOCK_DIGEST, OUTCOME, SWEEP_ID
+from gatesweep.track.addresses import CONFIG_DIGEST, KIND, LOCK_DIGEST, OUTCOME, SWEEP_ID, TRIAL_ID
 from gatesweep.track.dress import as_yaml
 from gatesweep.track.lineage import Lock, LockedSet, read_lock
 from gatesweep.track.store import Store, StoredRun
@@ -32,6 +33,13 @@ class Recorded:
     def trained(self) -> int:
         """Epochs that it recorded."""
         return trained(self.values)
+
+    @property
+    def copied_after(self) -> int:
+        """The epoch after which a sweep's trial took another's weights, the last time; 0: it never did. Its
+        configuration trains the epochs of all who led to them; its own up to there led nowhere."""
+        changes = self.lock.config.get(CHANGES)
+        return int(changes[-1]["after_epoch"]) if changes and TRIAL_ID in self.run.tags else 0
 
     @property
     def path(self) -> str | None:

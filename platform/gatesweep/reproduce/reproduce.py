@@ -184,6 +184,9 @@ def _epochs(recorded: Recorded, asked: int | None) -> int | None:
     """How many to train; none is the whole schedule."""
     if asked is not None and asked > recorded.trained:
         raise UserError(f"recorded {recorded.trained} epochs, and {asked} are asked for", place="--epochs")
+    if asked is not None and asked <= recorded.copied_after:
+        raise UserError(f"the trial took another's weights after epoch {recorded.copied_after}: what it recorded up to "
+                        "there did not lead to its own", place="--epochs", hint="more epochs, or leave it out for all")
     if asked is not None and asked < recorded.trained:
         return asked
     return None if recorded.run.tags.get(OUTCOME) == "completed" else recorded.trained
@@ -206,10 +209,10 @@ def _compared(recorded: Recorded, theirs: Store, rerun_id: str, store: Store, ep
     partial = epochs if epochs is not None and epochs < recorded.trained else None
     ends_alike = trained(values) == recorded.trained  # one that was interrupted has no hash
     hashed = ends_alike and (WEIGHTS in recorded.run.tags or recorded.run.tags[OUTCOME] == "completed")
-    was = comparable(recorded.values, epochs=epochs)
+    was = comparable(recorded.values, epochs=epochs, after=recorded.copied_after)
     if TRIAL_ID in again.tags:  # of a sweep, which has the baseline's scores once, not in each trial
         was = {key: value for key, value in was.items() if not key[0].startswith("baseline/")}
-    judged = judge(was, comparable(values, epochs=epochs), more=alone,
+    judged = judge(was, comparable(values, epochs=epochs, after=recorded.copied_after), more=alone,
                    weights=(recorded.run.tags.get(WEIGHTS), again.tags.get(WEIGHTS)) if hashed else (None, None),
                    tolerance=tolerance)  # fmt: skip
     now = json.loads(theirs.artifact(rerun_id, "lock.json").read_text(encoding="utf-8"))

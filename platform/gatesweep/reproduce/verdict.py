@@ -4,8 +4,8 @@
     within_tolerance   no value is further from the recorded one than |is - was| <= tolerance max(|was|, 1e-8)
     diverged           one is
 
-Times are not numbers of the training. Scores of the baseline and of the test split have one value each, whatever step
-they are written at.
+Times, and values that a sweep changed on the way, are not numbers of the training. Scores of the baseline and of the
+test split have one value each, whatever step they are written at.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WEIGHTS = "weights"
 """Stands for the hash of the final weights where a metric's name would."""
 
 _TINY = 1e-8
-_TIMES = ("time/", "system/")
+_TIMES = ("time/", "system/", "mutation/")
 _ONCE = ("test/", "baseline/")
 
 Values = Mapping[tuple[str, int], float]
@@ -68,12 +68,18 @@ class Verdict:
     first: FirstDifference | None
 
 
-def comparable(values: Values, *, epochs: int | None = None) -> dict[tuple[str, int], float]:
-    """The values that a rerun must have again; of a rerun of a few epochs, those of their steps alone."""
+def comparable(values: Values, *, epochs: int | None = None, after: int = 0) -> dict[tuple[str, int], float]:
+    """The values that a rerun must have again; of a rerun of a few epochs, those of their steps alone.
+
+    Args:
+        after: only what came after this epoch; scores that come once may be of an earlier one.
+    """
     kept = {}
     for (metric, step), value in values.items():
         once = metric.startswith(_ONCE)
         if metric.startswith(_TIMES) or (epochs is not None and (once or step > epochs)):
+            continue
+        if after and (once or step <= after):
             continue
         kept[metric, 0 if once else step] = value
     return kept

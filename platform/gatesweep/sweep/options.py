@@ -15,7 +15,7 @@ from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, Posi
 from gatesweep.config.section import Section
 
 SearchName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "nsga2"]
-SchedulerName = Literal["asha", "hyperband", "median", "none"]
+SchedulerName = Literal["asha", "hyperband", "median", "none", "pbt", "pb2"]
 
 
 class Objective(Section):
@@ -94,7 +94,9 @@ class SchedulerConfig(Section):
     name: SchedulerName = "asha"
     """asha: asynchronous successive halving (Li et al., 2020); hyperband: several of these side by side, from hasty to
     patient; median: stops what is worse than the median of the others' running means (Golovin et al., 2017); none:
-    every trial trains to the end."""
+    every trial trains to the end. pbt, pb2: nobody stops; now and then the worst trials take over the weights of the
+    best, and their values changed: at random (Jaderberg et al., 2017), or as a Gaussian process says (Parker-Holder et
+    al., 2020)."""
 
     grace_epochs: PositiveInt = 2
     """asha, hyperband, median: epochs that every trial gets."""
@@ -108,6 +110,23 @@ class SchedulerConfig(Section):
 
     min_trials: PositiveInt | None = None
     """median: other trials that must have come as far before one is stopped; by default 3."""
+
+    interval_epochs: PositiveInt = 2
+    """pbt, pb2: after so many epochs, and again so many, all trials wait for each other and the worst copy the best."""
+
+    quantile: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
+    """pbt, pb2: the share of the trials that copies, and that is copied; rounded up, half of them at most."""
+
+    resample: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    """pbt, and pb2's choices: how likely a value is drawn anew from its dimension instead of changed a little."""
+
+    factors: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)
+    """pbt: a number that is changed a little is multiplied by one of these and kept within its range; a choice moves
+    to its neighbour."""
+
+    mutate: tuple[str, ...] | None = None
+    """pbt, pb2: the dimensions whose values may change on the way; by default every one that leaves the shapes of the
+    weights alone. The others stay with their trial, and trials copy only those that have the same values of them."""
 
     def milestones(self, max_epochs: int) -> list[int]:
         """The rungs of asha and hyperband: grace_epochs · reduction^k, up to `max_epochs`."""
@@ -216,6 +235,11 @@ USED_BY: Mapping[str, Mapping[str, Sequence[str]]] = {
         "reduction": ("asha", "hyperband"),
         "brackets": ("hyperband",),
         "min_trials": ("median",),
+        "interval_epochs": ("pbt", "pb2"),
+        "quantile": ("pbt", "pb2"),
+        "resample": ("pbt", "pb2"),
+        "factors": ("pbt",),
+        "mutate": ("pbt", "pb2"),
     },
 }
 """Section -> option -> the names for which it does something. What is not here is for all."""

@@ -75,7 +75,7 @@ def typed(space: Mapping[str, Dimension], experiment: ExperimentConfig, place: s
     Raises:
         ConfigError: an unknown key, a value that the experiment refuses, a condition that never holds.
     """
-    known = [path for path in paths(experiment) if path not in ("task", "name")]
+    known = [path for path in paths(experiment) if path not in ("task", "name", "changes")]
     for key in space:
         if key in SET_BY_THE_SWEEP:
             raise ConfigError(f"space: '{key}' is set by the sweep itself", place=place, hint=SET_BY_THE_SWEEP[key])

@@ -8,6 +8,7 @@ result   one epoch: metrics, the committed checkpoint, the scheduler's decision 
 fail     an attempt died: its class, the policy, the node, a digest of the stack; `final` when no other follows
 end      a trial is over without a last result of its own: the user stopped it
 retry    trials that were over are open again
+mutate   trials copy others, with new values, after an epoch that all have reached; `changes` is empty where none does
 stop     the sweep was stopped by the user, a signal or the breaker; resumable
 resume   it goes on
 extend   its budget was changed
@@ -24,7 +25,7 @@ from typing import Any
 Record = dict[str, Any]
 
 VERSION = 1
-EVENTS = ("sweep", "new", "start", "result", "fail", "end", "retry",
+EVENTS = ("sweep", "new", "start", "result", "fail", "end", "retry", "mutate",
           "stop", "resume", "extend", "best", "done", "lease")
 BY_USER = "the user"
 """The reason of a `stop` that the user asked for."""
