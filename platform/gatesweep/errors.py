@@ -17,6 +17,7 @@ GatesweepError                 our fault                                      ex
 │   └── ResourceError          more CPUs, GPUs or disk than there are
 ├── TrialFailed                one training cannot go on; the sweep can        (never ends a process)
 │   └── NotFinite              the loss or the watched metric is no number
+├── Parted                     another worker of the same training is gone        exit 1
 └── NegativeVerdict            the work was done and the answer is no         exit 3
 """
 
@@ -114,6 +115,10 @@ class TrialFailed(GatesweepError):
 
 class NotFinite(TrialFailed):
     """The loss or the watched metric is no number."""
+
+
+class Parted(GatesweepError):
+    """Another worker of the same training is gone: a symptom, what ended it is known elsewhere."""
 
 
 class NegativeVerdict(GatesweepError):

@@ -58,7 +58,7 @@ class ToyModule(TaskModule):
         loss = torch.nn.functional.mse_loss(self.net(batch[0]), batch[1])
         if self.config.trouble == "nan" and self.optimizers().param_groups[0]["lr"] > 0.5:
             loss = loss * float("nan")
-        self.log("train/loss", loss, on_step=False, on_epoch=True)
+        self.log_loss(loss, len(batch[0]))
         return loss
 
     def _misbehave(self) -> None:

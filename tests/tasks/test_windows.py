@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,9 +14,9 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from gatesweep.errors import DataError
-from gatesweep.tasks.forecasting.loaders import WindowsModule, in_order
+from gatesweep.tasks.forecasting.loaders import WindowsModule
 from gatesweep.tasks.forecasting.windows import WindowBatch, origins
-from gatesweep.tasks.order import EpochShuffle, InOrder
+from gatesweep.tasks.order import EpochShuffle
 
 Make = Any
 
@@ -174,21 +173,6 @@ def test_the_order_is_a_permutation_and_a_function_of_seed_and_epoch_alone() -> 
     assert sorted(order(1, 3)) == list(range(100))
     assert order(1, 3) == order(1, 3)
     assert len({tuple(order(seed, epoch)) for seed, epoch in [(1, 3), (3, 1), (2, 2), (1, 4), (2, 3)]}) == 5
-
-
-def test_ranks_share_every_window_and_fill_up_to_equal_length() -> None:
-    for make in (partial(EpochShuffle, 10, 5), partial(InOrder, 10)):
-        ranks = [list(make(rank=rank, replicas=4)) for rank in range(4)]
-        assert {len(rank) for rank in ranks} == {3}
-        assert set(range(10)) <= {index for rank in ranks for index in rank}
-
-
-def test_a_filling_copy_is_marked_so_that_it_is_not_scored(prepared: Make) -> None:
-    windows = prepared().windows("val")
-    batches = [batch for rank in range(2) for batch in in_order(windows, 100, rank=rank, replicas=2)]
-    real = torch.cat([batch.origin_B[batch.real_B] for batch in batches])
-    assert sorted(real.tolist()) == windows.origin_W.tolist()
-    assert sum(len(batch.real_B) for batch in batches) == len(windows) + len(windows) % 2
 
 
 def test_the_training_loader_gives_each_window_once_in_batches_of_the_size_asked_for(prepared: Make) -> None:

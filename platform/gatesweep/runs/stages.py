@@ -13,11 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gatesweep.runs import gang
 from gatesweep.runs.build import prepare
 from gatesweep.runs.experiment import ExperimentConfig, stages_of
 from gatesweep.tasks.base import Task
 from gatesweep.train.callbacks import EpochReport, StopAfter
 from gatesweep.train.fit import FitResult, Recipe, fit
+from gatesweep.train.team import Before
 
 
 def fit_stages(
@@ -56,15 +58,20 @@ def fit_stages(
             reports.append(replace(report, final=False) if report.epoch == border else report)
             on_epoch(reports[-1])
 
-        fitted = fit(
-            task,
-            recipe,
-            folder=folder,
-            on_epoch=heard,
-            resume=reports[-1].checkpoint if reports else resume,
-            was=before.config.optimizer if done == stage.after_epoch else None,
-            seen=tuple(reports),
-            callbacks=(*callbacks, StopAfter(end)) if goes_on else callbacks,
-        )
+        goes_from = reports[-1].checkpoint if reports else resume
+        was = before.config.optimizer if done == stage.after_epoch else None
+        pins = {dataset.name: dataset.md5 for dataset in task.datasets}
+        with gang.local(stage.config, data_md5=pins, before=Before(goes_from is not None, was)) as team:
+            fitted = fit(
+                task,
+                recipe,
+                folder=folder,
+                on_epoch=heard,
+                resume=goes_from,
+                was=was,
+                seen=tuple(reports),
+                callbacks=(*callbacks, StopAfter(end)) if goes_on else callbacks,
+                team=team,
+            )
     assert fitted is not None, "the caller trains what has epochs left"
     return fitted, task

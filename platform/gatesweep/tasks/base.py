@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pytorch_lightning as pl
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from gatesweep.config.section import Section
@@ -76,7 +76,7 @@ class Task(Protocol):
 
         Args:
             data: an instance of `data_section`.
-            batch_size: examples of one optimizer step on one device.
+            batch_size: examples of one training batch, of all workers together.
             seed: of the initial weights and of the order of the examples.
             say: takes one line for the user, e.g. that a set is being fetched.
 
@@ -112,6 +112,24 @@ class TaskModule(pl.LightningModule):
     """
 
     optimizer_factory: Callable[[nn.Module, int], Any] | None = None
+
+    mean_over_workers: Callable[[Tensor, float, float], tuple[Tensor, int]] | None = None
+    """Set by the training loop where several workers share a batch: a loss of this one's rows, how many things it is a
+    mean over, and its gradient -> the loss of the whole batch, and over how many."""
+
+    def log_loss(self, loss: Tensor, count: int, *, over: float | Tensor | None = None) -> None:
+        """Log `train/loss` of a step, and say what it is a mean over: where several workers share a batch, each one's
+        gradient weighs as much as that.
+
+        Args:
+            count: windows, words or frames that the step counts for in the epoch's mean.
+            over: the denominator of `loss`, where that is not `count`: a sum of weights, the values that are there.
+        """
+        shared = self.mean_over_workers
+        value = loss.detach()
+        if shared is not None:
+            value, count = shared(loss, count, float(count if over is None else over))
+        self.log("train/loss", value, on_step=False, on_epoch=True, batch_size=count)
 
     def configure_optimizers(self) -> Any:
         """The factory's optimizer and schedule."""

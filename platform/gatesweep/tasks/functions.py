@@ -61,7 +61,7 @@ class FunctionModule(TaskModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         loss = self._measured(batch)["loss"]
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=_size(batch))
+        self.log_loss(loss, _size(batch))
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -162,9 +162,8 @@ class _Parts(pl.LightningDataModule):
         self.task = task
 
     def train_dataloader(self) -> DataLoader[Any]:
-        part, trainer = self.task.parts["train"], self.trainer
-        share = {"rank": trainer.global_rank, "replicas": trainer.world_size} if trainer else {}
-        return self.task._loader(part, EpochShuffle(len(cast(Sized, part)), self.task.config.seed, **share))
+        part = self.task.parts["train"]
+        return self.task._loader(part, EpochShuffle(len(cast(Sized, part)), self.task.config.seed))
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self.task.loader("val")

@@ -7,13 +7,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from gatesweep.errors import NotFinite, TrialFailed
 from gatesweep.train import checkpoint, seeds
+
+if TYPE_CHECKING:
+    from gatesweep.train.team import Team
+
+OTHERS = "other_workers"
+"""The key of their generators' states in a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,50 @@ class Generators(Callback):
 
     Making a data iterator draws a number, and Lightning makes the first one as early as `configure_optimizers`, when
     that asks for the number of steps: any later hook would give every following draw another place.
+
+    Of a team, worker 0's are saved as a single worker's, the others' beside them. A worker that none had before keeps
+    the stream that it began with.
     """
 
+    def __init__(self, team: Team | None = None) -> None:
+        self.team = team
+
     def state_dict(self) -> dict[str, Any]:
-        return seeds.state()
+        if self.team is None:
+            return seeds.state()
+        first, *others = self.team.gather(seeds.state())
+        return {**first, OTHERS: others}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        seeds.restore(state_dict)
+        rank = self.team.rank if self.team else 0
+        saved = [state_dict, *state_dict.get(OTHERS, ())]
+        if rank < len(saved):
+            seeds.restore(saved[rank])
+
+
+class InStep(Callback):
+    """Keeps the workers of a team together: where worker 0 stops, all stop; what rate it has, all have.
+
+    All compute the same; but hosts with other processors may differ in a last bit, on which a decision can hang.
+    """
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        for group, rate in zip(groups, self.team.from_first([group["lr"] for group in groups]), strict=True):
+            group["lr"] = rate
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = self.team.from_first(trainer.should_stop)
+
+
+class Accompany(Callback):
+    """In the place of `EpochEnd` on all workers but the first: they take part in the checkpoint that it writes."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.save_checkpoint("by worker 0")
 
 
 class EpochEnd(Callback):

@@ -118,7 +118,11 @@ class TrainerConfig(Section):
     & Ruder 2018); none trains all from the start."""
 
     batch_size: PositiveInt = 64
-    """Examples in one forward and backward pass."""
+    """Examples in one forward and backward pass, of all workers together."""
+
+    workers: PositiveInt = 1
+    """Processes that train the model together, each with an equal share of every batch; rate and steps stay as they
+    are. Sums are ordered by them: another number gives other last digits. A sweep puts its `resources.workers` here."""
 
     accumulate: PositiveInt = 1
     """Batches whose gradients are added up before one optimizer step."""
@@ -130,7 +134,7 @@ class TrainerConfig(Section):
     """What to train on."""
 
     devices: Annotated[int, Field(ge=1, le=1)] = 1
-    """How many of them: one per training."""
+    """How many of them: one per worker."""
 
     threads: PositiveInt = 1
     """CPU threads of torch. Sums are ordered by them: another number gives other last digits."""
@@ -146,6 +150,15 @@ class TrainerConfig(Section):
 
     early_stopping: EarlyStopping | None = None
     """none trains to `max_epochs`."""
+
+    @model_validator(mode="after")
+    def _batch_is_shared_evenly(self) -> TrainerConfig:
+        if self.batch_size % self.workers:
+            fewer = next(n for n in range(self.workers, 0, -1) if self.batch_size % n == 0)
+            even = self.batch_size - self.batch_size % self.workers or self.workers
+            raise ValueError(f"batch_size: {self.batch_size} examples cannot be shared evenly by {self.workers} workers"
+                             f"\n\nhint: batch_size: {even}, or workers: {fewer}")  # fmt: skip
+        return self
 
 
 class KeepConfig(Section):

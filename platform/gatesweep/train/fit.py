@@ -16,18 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 
+from gatesweep.config.digest import seed_of
 from gatesweep.errors import TrialFailed
 from gatesweep.train import seeds
 from gatesweep.train.averaging import Averaging
-from gatesweep.train.callbacks import EpochEnd, EpochReport, Generators, NanGuard
+from gatesweep.train.callbacks import Accompany, EpochEnd, EpochReport, Generators, InStep, NanGuard
 from gatesweep.train.changed import NewValues
 from gatesweep.train.checkpoint import state_file
 from gatesweep.train.config import OptimizerConfig, ScheduleConfig, TrainerConfig
 from gatesweep.train.groups import Unfreezing
 from gatesweep.train.heap import keep_freed_memory
 from gatesweep.train.optim import factory
+from gatesweep.train.shares import Shared
+from gatesweep.train.strategy import DataParallel
+from gatesweep.train.team import Team
 
 PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -88,8 +93,9 @@ def fit(
     was: OptimizerConfig | None = None,
     callbacks: tuple[pl.Callback, ...] = (),
     seen: tuple[EpochReport, ...] = (),
+    team: Team | None = None,
 ) -> FitResult:
-    """Train to the end.
+    """Train to the end; in a team as worker 0, while the others `accompany`.
 
     Args:
         task: built after `set_up`; gives `module` and `data_module`.
@@ -102,6 +108,7 @@ def fit(
     Raises:
         TrialFailed: the loss is no number, or the monitored metric never came.
         NotFound: `resume` is no committed checkpoint.
+        Parted: another worker is gone.
     """
     start, best = time.perf_counter(), Best(recipe.trainer.monitor, recipe.trainer.mode)
     last: list[EpochReport] = list(seen[-1:])
@@ -113,17 +120,8 @@ def fit(
         last[:] = [report]
         on_epoch(report)
 
-    task.module.optimizer_factory = factory(recipe.optimizer, recipe.schedule, recipe.trainer)
-    if was is not None and was != recipe.optimizer:
-        callbacks = (NewValues(was, recipe.optimizer), *callbacks)
-    with quiet():
-        trainer = _trainer(recipe, EpochEnd(folder, recipe.trainer.monitor, heard), callbacks)
-        trainer.fit(
-            task.module,
-            datamodule=task.data_module,
-            ckpt_path=str(state_file(resume)) if resume else None,
-            weights_only=True,
-        )
+    end = EpochEnd(folder, recipe.trainer.monitor, heard)
+    _train(task, recipe, end, callbacks, team, was=was, checkpoint=str(state_file(resume)) if resume else None)
     if not last or best.report is None:
         raise TrialFailed("not one epoch was trained", hint="trainer.max_epochs may lie below the checkpoint's epoch")
     return FitResult(
@@ -136,6 +134,47 @@ def fit(
     )
 
 
+def accompany(task: Any, recipe: Recipe, team: Team) -> None:
+    """What every worker of a team but the first does: the same training, of which worker 0 tells.
+
+    Its generators have a stream of its own, so that dropout falls on its rows as it would on other rows of one worker.
+
+    Raises:
+        Parted: another worker is gone.
+        Dismissed: worker 0 has left.
+    """
+    trainer = recipe.trainer
+    seeds.set_up(seed_of(recipe.seed, "worker", team.rank), threads=trainer.threads,
+                 deterministic=trainer.deterministic)  # fmt: skip
+    _train(task, recipe, Accompany(), (), team, was=team.before.was,
+           checkpoint="of worker 0" if team.before.resumes else None)  # fmt: skip
+
+
+def device_of(config: TrainerConfig) -> str:
+    """Where a worker of a team trains."""
+    return "cuda:0" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _train(task: Any, recipe: Recipe, end: pl.Callback, callbacks: tuple[pl.Callback, ...], team: Team | None,
+           was: OptimizerConfig | None, checkpoint: str | None) -> None:  # fmt: skip
+    module, data, more = task.module, task.data_module, {}
+    module.optimizer_factory = factory(recipe.optimizer, recipe.schedule, recipe.trainer)
+    if was is not None and was != recipe.optimizer:
+        callbacks = (NewValues(was, recipe.optimizer), *callbacks)
+    if team is not None:
+        strategy = more["strategy"] = DataParallel(team, team.device)
+        module.mean_over_workers = strategy.mean_loss
+        data = Shared(data, team, strategy.shares)
+    if recipe.trainer.precision == "64":
+        module.double()  # Lightning does so too, but after a checkpoint's weights were put into single precision
+    try:
+        with quiet():
+            trainer = _trainer(recipe, end, callbacks, team, **more)
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    finally:
+        module.mean_over_workers = None
+
+
 def prove(task: Any, recipe: Recipe) -> dict[str, float]:
     """Train one real batch, validate one, and return what was reported: names and values, before anything is queued."""
     task.module.optimizer_factory = factory(recipe.optimizer, recipe.schedule, recipe.trainer)
@@ -145,9 +184,10 @@ def prove(task: Any, recipe: Recipe) -> dict[str, float]:
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
-def _trainer(recipe: Recipe, epoch_end: EpochEnd | None, callbacks: tuple[pl.Callback, ...], **more: Any) -> pl.Trainer:
+def _trainer(recipe: Recipe, end: pl.Callback | None, callbacks: tuple[pl.Callback, ...], team: Team | None = None,
+             **more: Any) -> pl.Trainer:  # fmt: skip
     config, stopping = recipe.trainer, recipe.trainer.early_stopping
-    ours: list[pl.Callback] = [*callbacks, NanGuard(), Generators()]
+    ours: list[pl.Callback] = [*callbacks, NanGuard(), Generators(team)]
     if config.unfreeze_epochs:
         ours.append(Unfreezing(config.unfreeze_epochs))
     if recipe.optimizer.average != "never":
@@ -163,11 +203,13 @@ def _trainer(recipe: Recipe, epoch_end: EpochEnd | None, callbacks: tuple[pl.Cal
                 check_on_train_epoch_end=False,  # after validation, so that the epoch's report knows it is the last
             )
         )
-    if epoch_end:
-        ours.append(epoch_end)
+    if team is not None:
+        ours.append(InStep(team))
+    if end:
+        ours.append(end)
     return pl.Trainer(
         max_epochs=config.max_epochs,
-        accelerator=config.accelerator,
+        accelerator=config.accelerator if team is None else team.device.partition(":")[0],
         devices=config.devices,
         precision=PRECISION[config.precision],
         accumulate_grad_batches=config.accumulate,

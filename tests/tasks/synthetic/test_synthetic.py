@@ -162,7 +162,7 @@ def test_epochs_draw_new_examples_only_where_they_are_asked_to(fresh: bool) -> N
 
 def test_padding_is_silence_of_which_nothing_is_asked() -> None:
     made = examples("reber", 6)
-    batch = batch_of(made, [True] * 6)
+    batch = batch_of(made)
     for row, each in enumerate(made):
         length = len(each.labels_N)
         assert batch.lengths_B[row] == length

@@ -84,13 +84,6 @@ def test_shuffled_batches_hold_little_padding() -> None:
     assert padded < 1.1 * lengths.sum()
 
 
-def test_ranks_share_the_batches_and_make_as_many_steps() -> None:
-    lengths = list(range(1, 100))
-    shares = [list(Buckets(lengths, 4, rank=rank, replicas=3)) for rank in range(3)]
-    assert len({len(share) for share in shares}) == 1
-    assert {index for share in shares for batch in share for index in batch} == set(range(len(lengths)))
-
-
 def test_an_iterator_that_was_made_before_the_epoch_was_set_has_the_epoch_s_batches():
     """As Lightning does when it resumes: the first iterator comes first, then the epoch."""
     early, late = (Buckets(range(1, 40), 4, seed=1) for _ in range(2))

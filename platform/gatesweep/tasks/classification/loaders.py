@@ -56,7 +56,7 @@ def as_it_is(batch: Any) -> Any:
 
 def loader_of(
     prepared: Prepared, split: str, batch_size: int, *, seed: int = 0, shuffle: bool = False,
-    features: Features | None = None, rank: int = 0, replicas: int = 1,
+    features: Features | None = None,
 ) -> DataLoader[TextBatch]:  # fmt: skip
     """Every text of a split once, alike lengths together.
 
@@ -67,7 +67,7 @@ def loader_of(
     if features:
         features.complete(rows)
     buckets = Buckets(np.array([len(row) for row in rows]), batch_size, seed=seed, shuffle=shuffle,
-                      max_steps=prepared.data.batch_tokens, rank=rank, replicas=replicas)  # fmt: skip
+                      max_steps=prepared.data.batch_tokens)  # fmt: skip
     return DataLoader(Batches(rows, side.label_N, features), batch_size=None, sampler=buckets, collate_fn=as_it_is)
 
 
@@ -80,8 +80,7 @@ class TextsModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[TextBatch]:
         """Shuffled, as a function of (seed, epoch)."""
-        return loader_of(self.prepared, "train", self.batch_size, seed=self.seed, shuffle=True, features=self.features,
-                         **self._share())  # fmt: skip
+        return loader_of(self.prepared, "train", self.batch_size, seed=self.seed, shuffle=True, features=self.features)
 
     def val_dataloader(self) -> DataLoader[TextBatch]:
         return self._in_order("val")
@@ -90,8 +89,4 @@ class TextsModule(pl.LightningDataModule):
         return self._in_order("test")
 
     def _in_order(self, split: str) -> DataLoader[TextBatch]:
-        return loader_of(self.prepared, split, max(self.batch_size, EVAL_BATCH), features=self.features,
-                         **self._share())  # fmt: skip
-
-    def _share(self) -> dict[str, Any]:
-        return {"rank": self.trainer.global_rank, "replicas": self.trainer.world_size} if self.trainer else {}
+        return loader_of(self.prepared, split, max(self.batch_size, EVAL_BATCH), features=self.features)

@@ -56,9 +56,9 @@ class ClassificationModule(TaskModule):
         return logits_BK
 
     def training_step(self, batch: TextBatch, batch_idx: int) -> Tensor:
-        loss = functional.cross_entropy(self.own(batch).float(), batch.label_B, self.weight_K,
+        loss = functional.cross_entropy(self.own(batch).float(), batch.label_B, self.weight_K.float(),
                                         label_smoothing=self.label_smoothing)  # fmt: skip
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.label_B))
+        self.log_loss(loss, len(batch.label_B), over=self.weight_K[batch.label_B].sum())
         return loss
 
     def validation_step(self, batch: TextBatch, batch_idx: int) -> None:

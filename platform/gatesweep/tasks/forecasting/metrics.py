@@ -1,4 +1,4 @@
-"""How far a forecast is off, from sums that add up exactly over batches of any size and over ranks.
+"""How far a forecast is off, from sums that add up exactly over batches of any size.
 
 Letters: B windows, F steps of the horizon, y the truth, ŷ the forecast, x the last known value, in the series' units.
 A step whose truth is NaN (cleaning filled it: it was never measured) is not scored; only `loss` sees it.

@@ -139,8 +139,9 @@ class ForecastModule(TaskModule):
             noise_BTY = torch.randn_like(past_BTD[:, :, : self.targets]) * self.data.jitter
             past_BTD = torch.cat([past_BTD[:, :, : self.targets] + noise_BTY, past_BTD[:, :, self.targets :]], dim=2)
         said = self.said(past_BTD, batch.future_BFE, batch.series_B, batch.target_BF)
-        loss = self.loss(said, self.rows(batch.target_BF), self._measured(batch))
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.target_BF))
+        measured_RF = self._measured(batch)
+        loss = self.loss(said, self.rows(batch.target_BF), measured_RF)
+        self.log_loss(loss, len(batch.target_BF), over=None if measured_RF is None else measured_RF.sum())
         return loss
 
     def _measured(self, batch: WindowBatch) -> Tensor | None:
@@ -165,11 +166,9 @@ class ForecastModule(TaskModule):
         self._sums = self._probable = None
 
     def _add(self, batch: WindowBatch) -> None:
-        if self.trainer.world_size > 1:
-            batch = WindowBatch(*(tensor[batch.real_B] for tensor in batch))
         said = self.said(batch.past_BTD, batch.future_BFE, batch.series_B)
         target_RF, truth_RF, last_R = self.rows(batch.target_BF), self.rows(batch.truth_BF), batch.last_B.reshape(-1)
-        loss = self.loss(said, target_RF, self._measured(batch)) if len(target_RF) else 0.0
+        loss = self.loss(said, target_RF, self._measured(batch))
         series_R = self.series_of_rows(batch.series_B)
         forecast_RF = self.in_units(self.output.point(said), last_R, series_R)
         sums = sums_of(forecast_RF, truth_RF, last_R, self.data.horizons, loss)
@@ -196,12 +195,11 @@ class ForecastModule(TaskModule):
 
     def _report(self, split: str) -> None:
         sums = self._sums if self._sums is not None else zero_sums(self.data.horizons).to(self.device)
-        sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
         metrics = metrics_of(sums, float(self.naive_error), self.data.horizons,
                              squared=self.data.scores == "standardised")  # fmt: skip
         if self.output.probable:
             more = self._probable if self._probable is not None else torch.zeros(1 + len(NAMES), device=self.device)
-            metrics |= probable_metrics(self.trainer.strategy.reduce(more, reduce_op="sum"))
+            metrics |= probable_metrics(more)
         self._sums = self._probable = None
         for name, value in metrics.items():
             self.log(f"{split}/{name}", torch.tensor(value, dtype=torch.float64), on_step=False, on_epoch=True)

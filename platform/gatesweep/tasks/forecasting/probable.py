@@ -1,4 +1,4 @@
-"""How well quantiles and distributions fit, from sums that add up over batches and ranks; see `outputs` for the scores.
+"""How well quantiles and distributions fit, from sums that add up over batches; see `outputs` for the scores.
 
     pinball    mean over the values and the levels              CRPS     mean over the values
     coverage   share of the values between the outermost quantiles; of levels .1 and .9 it should be .8

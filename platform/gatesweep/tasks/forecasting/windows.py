@@ -39,9 +39,6 @@ class WindowBatch(NamedTuple):
     series_B: Tensor
     """Which of several independent series; 0 where there is one, or where they are one window."""
 
-    real_B: Tensor
-    """False for a copy that only fills up the last batch of a rank: it must not be scored."""
-
 
 def origins(segments: Sequence[tuple[int, int]], border: tuple[int, int], *, before: int, horizon: int,
             stride: int) -> Tensor:
@@ -81,9 +78,8 @@ class Windows(Dataset[WindowBatch]):
         return len(self.origin_W) * self.series
 
     def __getitems__(self, indices: list[int]) -> WindowBatch:
-        """A whole batch at once; an index from `len(self)` on is a filling copy."""
-        index_B = torch.as_tensor(indices)
-        window_B = index_B % len(self)
+        """A whole batch at once."""
+        window_B = torch.as_tensor(indices)
         origin_B, series_B = self.origin_W[window_B // self.series], window_B % self.series
         back_BT, ahead_BF = origin_B.unsqueeze(1) + self.back_T, origin_B.unsqueeze(1) + self.ahead_F
         future_BFE = self.table_ND[ahead_BF][:, :, self.table_ND.shape[1] - self.known :]
@@ -93,13 +89,12 @@ class Windows(Dataset[WindowBatch]):
             return WindowBatch(past_BTD=self.table_ND[back_BT.unsqueeze(2), columns_B1D], future_BFE=future_BFE,
                                target_BF=self.table_ND[ahead_BF, column_B1],
                                last_B=self.values_NY[origin_B - 1, series_B],
-                               truth_BF=self.truth_NY[ahead_BF, column_B1], origin_B=origin_B, series_B=series_B,
-                               real_B=index_B < len(self))
+                               truth_BF=self.truth_NY[ahead_BF, column_B1], origin_B=origin_B, series_B=series_B)
         asked = slice(0, self.targets) if self.targets > 1 else 0
         return WindowBatch(past_BTD=self.table_ND[back_BT], future_BFE=future_BFE,
                            target_BF=self.table_ND[ahead_BF][:, :, asked],
                            last_B=self.values_NY[origin_B - 1][:, asked], truth_BF=self.truth_NY[ahead_BF][:, :, asked],
-                           origin_B=origin_B, series_B=series_B, real_B=index_B < len(self))
+                           origin_B=origin_B, series_B=series_B)
 
     def __getitem__(self, index: int) -> WindowBatch:
         return self.__getitems__([index])

@@ -77,7 +77,7 @@ class LanguageModule(TaskModule):
         read = self(batch.ids_ST, self._state if batch.start else None)
         self._state = detached(read.state)
         loss = self.network.loss(read.outputs_BTO, batch.targets_ST)
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=batch.targets_ST.numel())
+        self.log_loss(loss, batch.targets_ST.numel())
         if self.data.loss == "sequence":
             loss = loss * batch.targets_ST.shape[1]
         return loss + self._penalty(read)
@@ -118,7 +118,6 @@ class LanguageModule(TaskModule):
     def on_validation_epoch_end(self) -> None:
         sums = self._sums if self._sums is not None else torch.zeros(len(SUMS), dtype=torch.float64)
         self._sums = self._eval_state = None
-        sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
         for name, value in from_sums(*sums.tolist()).items():
             self.log(f"val/{name}", torch.tensor(value, dtype=torch.float64), on_step=False, on_epoch=True)
 

@@ -18,8 +18,7 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.distributed import DistributedSampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gatesweep.errors import DataError
 
@@ -87,9 +86,8 @@ def varied_borders(length: int, bptt: int, seed: int, epoch: int) -> list[int]:
 class Windows(Dataset[Window]):
     """Cuts windows out of streams; its keys are `(start, stop)`."""
 
-    def __init__(self, ids_N: Ids, count: int, before: int, *, whole: bool, rank: int = 0, replicas: int = 1) -> None:
-        inputs_SL, targets_SL = streams(ids_N, count, before, whole=whole)
-        self.inputs_SL, self.targets_SL = inputs_SL[rank::replicas], targets_SL[rank::replicas]
+    def __init__(self, ids_N: Ids, count: int, before: int, *, whole: bool) -> None:
+        self.inputs_SL, self.targets_SL = streams(ids_N, count, before, whole=whole)
 
     @property
     def length(self) -> int:
@@ -101,12 +99,15 @@ class Windows(Dataset[Window]):
         return Window(self.inputs_SL[:, start:stop], self.targets_SL[:, start:stop], start)
 
 
-class InTurn(DistributedSampler[Any]):
-    """Windows one after another. A kind of DistributedSampler, so that Lightning sets its epoch and leaves it be."""
+class InTurn(Sampler[Any]):
+    """Windows one after another."""
 
     def __init__(self, length: int, bptt: int, *, varied: bool = False, seed: int = 0) -> None:
-        super().__init__(range(1), num_replicas=1, rank=0, shuffle=False)  # type: ignore[arg-type]
-        self.steps, self.bptt, self.varied, self.stream_seed = length, bptt, varied, seed
+        self.steps, self.bptt, self.varied, self.stream_seed, self.epoch = length, bptt, varied, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
 
     def borders(self) -> list[int]:
         """Of this epoch."""
@@ -130,7 +131,7 @@ def loader(windows: Windows, bptt: int, *, varied: bool = False, seed: int = 0) 
 
 
 class StreamsModule(pl.LightningDataModule):
-    """Loaders of the splits that there are; streams are shared out by rank where there are several."""
+    """Loaders of the splits that there are."""
 
     def __init__(self, ids: dict[str, Ids], before: int, *, batch_size: int, eval_streams: int, bptt: int,
                  varied: bool, seed: int) -> None:  # fmt: skip
@@ -139,21 +140,15 @@ class StreamsModule(pl.LightningDataModule):
         self.bptt, self.varied, self.seed = bptt, varied, seed
 
     def train_dataloader(self) -> DataLoader[Window]:
-        """`batch_size` streams on every rank."""
-        rank, replicas = self._share()
-        windows = Windows(self.ids["train"], self.batch_size * replicas, self.before, whole=False, rank=rank,
-                          replicas=replicas)  # fmt: skip
+        """`batch_size` streams."""
+        windows = Windows(self.ids["train"], self.batch_size, self.before, whole=False)
         return loader(windows, self.bptt, varied=self.varied, seed=self.seed)
 
     def val_dataloader(self) -> DataLoader[Window]:
-        rank, replicas = self._share()
-        return self.in_order(self.ids["val"], rank, replicas)
+        return self.in_order(self.ids["val"])
 
-    def in_order(self, ids_N: Ids, rank: int = 0, replicas: int = 1) -> DataLoader[Window]:
+    def in_order(self, ids_N: Ids) -> DataLoader[Window]:
         """Every token a target once. Fewer streams where there is little text."""
         count = max(1, min(self.eval_streams, len(ids_N) // 2))
-        windows = Windows(ids_N, max(count, replicas), self.before, whole=True, rank=rank, replicas=replicas)
+        windows = Windows(ids_N, count, self.before, whole=True)
         return loader(windows, self.bptt)
-
-    def _share(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -73,10 +73,10 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def in_order(pieces: Sequence[Piece], batch_size: int, *, rank: int = 0, replicas: int = 1) -> DataLoader[MusicBatch]:
+def in_order(pieces: Sequence[Piece], batch_size: int) -> DataLoader[MusicBatch]:
     """Every piece once, in its key, from the longest to the shortest."""
     made = PieceSet(pieces)
-    sampler = InKeys(made, batch_size, shuffle=False, rank=rank, replicas=replicas)
+    sampler = InKeys(made, batch_size, shuffle=False)
     return DataLoader(made, batch_size=None, sampler=sampler, collate_fn=as_it_is)
 
 
@@ -104,11 +104,8 @@ class MusicModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[MusicBatch]:
         """Shuffled and transposed, as a function of (seed, epoch)."""
         pieces = PieceSet(self.training)
-        sampler = InKeys(pieces, self.batch_size, self.transpose, seed=self.seed, **self._share())
+        sampler = InKeys(pieces, self.batch_size, self.transpose, seed=self.seed)
         return DataLoader(pieces, batch_size=None, sampler=sampler, collate_fn=as_it_is)
 
     def val_dataloader(self) -> DataLoader[MusicBatch]:
-        return in_order(self.splits["val"], max(self.batch_size, EVAL_BATCH), **self._share())
-
-    def _share(self) -> dict[str, Any]:
-        return {"rank": self.trainer.global_rank, "replicas": self.trainer.world_size} if self.trainer else {}
+        return in_order(self.splits["val"], max(self.batch_size, EVAL_BATCH))

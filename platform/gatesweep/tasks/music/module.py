@@ -50,7 +50,7 @@ class NotesModule(TaskModule):
         nll_BT = frame_nll(self.network(roll_BTK, batch.lengths_B), roll_BTK)
         alive_BT = alive(batch.lengths_B, nll_BT.shape[1])
         loss = torch.where(alive_BT, nll_BT, 0.0).sum() / alive_BT.sum()
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=int(alive_BT.sum()))
+        self.log_loss(loss, int(alive_BT.sum()))
         return loss
 
     @torch.no_grad()

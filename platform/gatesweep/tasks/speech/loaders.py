@@ -167,12 +167,12 @@ def as_it_is(batch: Any) -> Any:
 
 
 def in_order(corpus: Corpus, targets: Targets, split: str, batch_size: int, *, noise_snr_db: float | None = None,
-             only: Sequence[int] | None = None, rank: int = 0, replicas: int = 1) -> DataLoader[SpeechBatch]:
+             only: Sequence[int] | None = None) -> DataLoader[SpeechBatch]:
     """Every utterance once, from the longest to the shortest; `only`: these alone."""
     utterances = Utterances(corpus, targets, split, training=False, noise_snr_db=noise_snr_db)
     if only is not None:
         utterances.said = [utterances.said[i] for i in only]
-    sampler = Buckets(utterances.lengths_N, batch_size, shuffle=False, rank=rank, replicas=replicas)
+    sampler = Buckets(utterances.lengths_N, batch_size, shuffle=False)
     return DataLoader(utterances, batch_size=None, sampler=sampler, collate_fn=as_it_is)
 
 
@@ -186,7 +186,7 @@ class SpeechDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[SpeechBatch]:
         """Shuffled, as a function of (seed, epoch)."""
         utterances = Utterances(self.corpus, self.targets, "train", training=True, seed=self.seed)
-        sampler = EpochBuckets(utterances, self.batch_size, seed=self.seed, **self._share())
+        sampler = EpochBuckets(utterances, self.batch_size, seed=self.seed)
         return DataLoader(utterances, batch_size=None, sampler=sampler, collate_fn=as_it_is)
 
     def val_dataloader(self) -> DataLoader[SpeechBatch]:
@@ -196,7 +196,4 @@ class SpeechDataModule(pl.LightningDataModule):
         return self._in_order("test")
 
     def _in_order(self, split: str) -> DataLoader[SpeechBatch]:
-        return in_order(self.corpus, self.targets, split, max(self.batch_size, EVAL_BATCH), **self._share())
-
-    def _share(self) -> dict[str, Any]:
-        return {"rank": self.trainer.global_rank, "replicas": self.trainer.world_size} if self.trainer else {}
+        return in_order(self.corpus, self.targets, split, max(self.batch_size, EVAL_BATCH))

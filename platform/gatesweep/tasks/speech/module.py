@@ -68,7 +68,7 @@ class SpeechModule(TaskModule):
     def training_step(self, batch: SpeechBatch, batch_idx: int) -> Tensor:
         total, count = self.nats(batch, smoothing=self.model.label_smoothing)
         loss = total / count
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=count)
+        self.log_loss(loss, count)
         return loss
 
     def nats(self, batch: SpeechBatch, *, smoothing: float = 0.0) -> tuple[Tensor, int]:

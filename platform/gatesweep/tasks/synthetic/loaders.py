@@ -12,9 +12,8 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from gatesweep.tasks.order import InOrder
 from gatesweep.tasks.synthetic.config import SyntheticData
 from gatesweep.tasks.synthetic.problems import IGNORED, Example, Problem, problem_of
 
@@ -32,9 +31,6 @@ class SyntheticBatch(NamedTuple):
     labels_BN: Tensor
     scored_BN: Tensor
     value_B: Tensor
-    real_B: Tensor
-    """False for a copy that only fills up the last batch of a rank: it must not be scored."""
-
 
 class Drawn(Dataset[SyntheticBatch]):
     """One split, drawn as it is asked for."""
@@ -47,17 +43,17 @@ class Drawn(Dataset[SyntheticBatch]):
 
     def example(self, epoch: int, number: int) -> Example:
         """The same for the same arguments."""
-        return self.problem.draw(np.random.default_rng((self.seed, self.split, epoch, number % self.size)))
+        return self.problem.draw(np.random.default_rng((self.seed, self.split, epoch, number)))
 
     def __getitems__(self, keys: list[Key]) -> SyntheticBatch:
-        """A whole batch at once; a number from `len(self)` on is a filling copy."""
-        return batch_of([self.example(*key) for key in keys], [number < self.size for _, number in keys])
+        """A whole batch at once."""
+        return batch_of([self.example(*key) for key in keys])
 
     def __getitem__(self, key: Key) -> SyntheticBatch:
         return self.__getitems__([key])
 
 
-def batch_of(examples: list[Example], real: list[bool]) -> SyntheticBatch:
+def batch_of(examples: list[Example]) -> SyntheticBatch:
     """Padded with zeros, of which nothing is asked."""
     lengths = [len(each.labels_N) for each in examples]
     B, N = len(examples), max(lengths)
@@ -67,19 +63,25 @@ def batch_of(examples: list[Example], real: list[bool]) -> SyntheticBatch:
         x_BND[row, :length], labels_BN[row, :length], scored_BN[row, :length] = each.x_ND, each.labels_N, each.scored_N
     value_B = torch.tensor([each.value for each in examples], dtype=torch.float64)
     return SyntheticBatch(torch.from_numpy(x_BND), torch.tensor(lengths), torch.from_numpy(labels_BN),
-                          torch.from_numpy(scored_BN), value_B, torch.tensor(real))  # fmt: skip
+                          torch.from_numpy(scored_BN), value_B)  # fmt: skip
 
 
-class Numbers(InOrder):
+class Numbers(Sampler[Key]):
     """The numbers of an epoch's examples, with the epoch that they are drawn for: 0 where the same come every time."""
 
-    def __init__(self, size: int, *, fresh: bool, rank: int = 0, replicas: int = 1) -> None:
-        super().__init__(size, rank=rank, replicas=replicas)
-        self.fresh = fresh
+    def __init__(self, size: int, *, fresh: bool) -> None:
+        self.size, self.fresh, self.epoch = size, fresh, 0
 
-    def __iter__(self) -> Iterator[Key]:  # type: ignore[override]
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[Key]:
         # a generator: a resumed training's first iterator is made before its epoch is set
-        for number in super().__iter__():
+        for number in range(self.size):
             yield self.epoch if self.fresh else 0, number
 
 
@@ -88,10 +90,9 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def loader(drawn: Drawn, batch_size: int, *, fresh: bool = False, rank: int = 0,
-           replicas: int = 1) -> DataLoader[SyntheticBatch]:  # fmt: skip
+def loader(drawn: Drawn, batch_size: int, *, fresh: bool = False) -> DataLoader[SyntheticBatch]:
     """Every example once."""
-    sampler = Numbers(len(drawn), fresh=fresh, rank=rank, replicas=replicas)
+    sampler = Numbers(len(drawn), fresh=fresh)
     return DataLoader(drawn, batch_size=batch_size, sampler=sampler, collate_fn=as_it_is)
 
 
@@ -109,10 +110,7 @@ class SyntheticModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[SyntheticBatch]:
         """As a function of (seed, epoch) where `fresh`."""
-        return loader(self.drawn("train"), self.batch_size, fresh=self.data.fresh, **self._share())
+        return loader(self.drawn("train"), self.batch_size, fresh=self.data.fresh)
 
     def val_dataloader(self) -> DataLoader[SyntheticBatch]:
-        return loader(self.drawn("val"), max(self.batch_size, EVAL_BATCH), **self._share())
-
-    def _share(self) -> dict[str, Any]:
-        return {"rank": self.trainer.global_rank, "replicas": self.trainer.world_size} if self.trainer else {}
+        return loader(self.drawn("val"), max(self.batch_size, EVAL_BATCH))

@@ -78,13 +78,11 @@ class MemoryModule(TaskModule):
     def training_step(self, batch: SyntheticBatch, batch_idx: int) -> Tensor:
         loss_Q = self.answer(batch).loss_Q
         loss: Tensor = loss_Q.mean()
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(loss_Q))
+        self.log_loss(loss, len(loss_Q))
         return loss
 
     def validation_step(self, batch: SyntheticBatch, batch_idx: int) -> None:
-        real = SyntheticBatch(*(each[batch.real_B] for each in batch))
-        if len(real.real_B):
-            self._sums += sums(self.answer(real)).cpu()
+        self._sums += sums(self.answer(batch)).cpu()
 
     def on_validation_epoch_start(self) -> None:
         self._sums = torch.zeros(4, dtype=torch.float64)

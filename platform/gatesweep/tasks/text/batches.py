@@ -36,17 +36,15 @@ class Buckets(Sampler[list[int]]):
         lengths_N: of every sequence, in steps.
         max_steps: of a batch with its padding, B times T; a sequence that is longer alone is a batch of its own.
         pool: batches' worth of sequences that are sorted together.
-        rank, replicas: every rank takes as many batches; shuffled, the first ones come again to make that true.
     """
 
     def __init__(
         self, lengths_N: Sequence[int] | Ids, batch_size: int, *, seed: int = 0, shuffle: bool = True,
-        max_steps: int | None = None, pool: int = 50, rank: int = 0, replicas: int = 1,
+        max_steps: int | None = None, pool: int = 50,
     ) -> None:  # fmt: skip
         self.lengths_N = np.asarray(lengths_N, dtype=np.int64)
         self.batch_size, self.max_steps, self.pool = batch_size, max_steps, pool
         self.seed, self.shuffle, self.epoch = seed, shuffle, 0
-        self.rank, self.replicas = rank, replicas
         self._made: tuple[int, list[list[int]]] | None = None
 
     def set_epoch(self, epoch: int) -> None:
@@ -55,10 +53,10 @@ class Buckets(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         # A generator: a resumed training's first iterator is made before its epoch is set, and must not draw yet.
-        yield from self._batches()[self.rank :: self.replicas]
+        yield from self._batches()
 
     def __len__(self) -> int:
-        return len(self._batches()[self.rank :: self.replicas])
+        return len(self._batches())
 
     def _batches(self) -> list[list[int]]:
         if self._made is None or self._made[0] != self.epoch:
@@ -70,8 +68,7 @@ class Buckets(Sampler[list[int]]):
         order_N, size = rng.permutation(len(self.lengths_N)), self.batch_size * self.pool
         pools = [self._by_length(order_N[start : start + size]) for start in range(0, len(order_N), size)]
         batches = [batch for each in pools for batch in self._cut(each)]
-        mixed = [batches[place] for place in rng.permutation(len(batches))]
-        return mixed + mixed[: -len(mixed) % self.replicas]
+        return [batches[place] for place in rng.permutation(len(batches))]
 
     def _all(self) -> Ids:
         return np.arange(len(self.lengths_N))

@@ -90,10 +90,10 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def in_order(encoded: Encoded, batch_size: int, *, rank: int = 0, replicas: int = 1) -> DataLoader[PairBatch]:
+def in_order(encoded: Encoded, batch_size: int) -> DataLoader[PairBatch]:
     """Every pair once, from the longest to the shortest."""
     pairs = PairSet(encoded)
-    sampler = Buckets(pairs.lengths_N, batch_size, shuffle=False, rank=rank, replicas=replicas)
+    sampler = Buckets(pairs.lengths_N, batch_size, shuffle=False)
     return DataLoader(pairs, batch_size=None, sampler=sampler, collate_fn=as_it_is)
 
 
@@ -106,11 +106,11 @@ class PairsModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[PairBatch]:
         """Shuffled, as a function of (seed, epoch)."""
-        pairs, common = PairSet(self.prepared.splits["train"]), {"seed": self.seed, **self._share()}
+        pairs = PairSet(self.prepared.splits["train"])
         if self.prepared.data.resample is None:
-            sampler = Buckets(pairs.lengths_N, self.batch_size, **common)
+            sampler = Buckets(pairs.lengths_N, self.batch_size, seed=self.seed)
         else:
-            sampler = Resampled(pairs, self.prepared, self.batch_size, **common)
+            sampler = Resampled(pairs, self.prepared, self.batch_size, seed=self.seed)
         return DataLoader(pairs, batch_size=None, sampler=sampler, collate_fn=as_it_is)
 
     def val_dataloader(self) -> DataLoader[PairBatch]:
@@ -120,7 +120,4 @@ class PairsModule(pl.LightningDataModule):
         return self._in_order("test")
 
     def _in_order(self, split: str) -> DataLoader[PairBatch]:
-        return in_order(self.prepared.splits[split], max(self.batch_size, EVAL_BATCH), **self._share())
-
-    def _share(self) -> dict[str, Any]:
-        return {"rank": self.trainer.global_rank, "replicas": self.trainer.world_size} if self.trainer else {}
+        return in_order(self.prepared.splits[split], max(self.batch_size, EVAL_BATCH))

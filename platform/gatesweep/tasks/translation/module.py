@@ -88,7 +88,7 @@ class TranslationModule(TaskModule):
             readout_BUE, _ = network(source_BT, lengths_B, given_BU)
         loss = network.loss(readout_BUE, batch.wanted_BU, padding=PAD, smoothing=model.label_smoothing)
         symbols = int((batch.wanted_BU != PAD).sum())
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=symbols)
+        self.log_loss(loss, symbols)
         return loss
 
     def translate(self, batch: PairBatch, *, beam: bool) -> list[Found]:
