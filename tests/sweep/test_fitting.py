@@ -37,7 +37,7 @@ def test_eight_gpus_where_no_node_has_them_are_refused_with_the_clusters_shape()
 
 
 def test_a_machine_without_gpus_is_told_to_train_on_its_cores() -> None:
-    with pytest.raises(ResourceError, match="this machine has 1 node of 4 CPUs") as refused:
+    with pytest.raises(ResourceError, match="and this machine has 1 node of 4 CPUs") as refused:
         check_fits(Resources(gpus=1), [SMALL], whole="this machine")
     assert refused.value.hint == "set resources.gpus to 0 to train on the CPU"
 
@@ -76,6 +76,7 @@ def test_an_elastic_trial_needs_its_least_number_of_workers_alone() -> None:
     ({"accelerator": "A100"}, "does nothing without GPUs"),
     ({"workers": [4, 2]}, "turn them round"),
     ({"workers": 0}, "workers"),
+    ({"workers": 2, "gpus": 0.5}, "NCCL gives none to two of them"),
 ])  # fmt: skip
 def test_resources_that_make_no_sense_are_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

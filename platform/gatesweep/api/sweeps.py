@@ -182,11 +182,11 @@ def _conduct(
     if spec is None:
         return _finished(checks()())
     opened = beside(checks)
-    cpus, at_once = spec.resources.cpus, spec.budget.concurrent
+    wanted, at_once = spec.resources, spec.budget.concurrent
     with (
-        cluster.joined(where.ray_address, cpus, at_once)
+        cluster.joined(where.ray_address, wanted, at_once)
         if where.ray_address
-        else cluster.local(at_once * cpus, at_once, warm=True)
+        else cluster.local(cluster.logical_cpus(wanted, at_once), at_once, warm=True)
     ):
         session = opened()()
         settle_beside(here(), lambda: open_store(must_answer=False, where=where), where, session.sweep_id)

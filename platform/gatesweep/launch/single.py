@@ -21,7 +21,7 @@ def single(experiment: ExperimentConfig, *, gpus: float = 0.0) -> SweepSpec:
             "search": {"name": "grid", "seed": experiment.seed},
             "scheduler": {"name": "none"},
             "budget": {"trials": 1, "concurrent": 1},
-            "resources": {"cpus": trainer.threads, "gpus": gpus},
+            "resources": {"cpus": trainer.threads, "gpus": gpus, "workers": trainer.workers},
             "keep": experiment.keep.model_dump(mode="json"),
         },
         place="run",

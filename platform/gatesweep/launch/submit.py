@@ -157,7 +157,7 @@ def check_resources(spec: SweepSpec, cluster: ClusterConfig) -> None:
     if cluster.kind == "local":
         from gatesweep.sweep.cluster import check
 
-        check(asked.cpus, asked.gpus)
+        check(asked)
 
 
 def _send(submitted: Submitted, spec: SweepSpec, runner: Runner, home: Path, number: int, words: Sequence[str],

@@ -27,6 +27,7 @@ from gatesweep.reproduce.envs import checked, interpreter
 from gatesweep.reproduce.recorded import Recorded, read, trained
 from gatesweep.reproduce.source import Sources
 from gatesweep.reproduce.verdict import TOLERANCE, Verdict, comparable, finite, judge
+from gatesweep.reproduce.workers import with_workers
 from gatesweep.track.addresses import OUTCOME, REPRODUCED_BY, REPRODUCES, TRIAL_ID, VERDICT, WEIGHTS
 from gatesweep.track.dress import as_yaml, flatten
 from gatesweep.track.store import Store
@@ -135,7 +136,7 @@ def train_and_compare(name: str, store: Store, sources: Sources, how: How = How(
     bring(recorded.sets, top, sources.root, run=run.run_id, moved=how.moved, path=recorded.path, say=say)
     overrides += _where_it_lies(recorded, top, folder) if how.moved is None else ()
     config = sources.scratch / f"{run.run_id}.yaml"
-    config.write_text(as_yaml(recorded.told["config"]), encoding="utf-8")
+    config.write_text(as_yaml(with_workers(recorded, say)), encoding="utf-8")
     alone = bool(how.overrides) or sources.here  # what another code or setting gives says nothing of the run
     code = "with the code of this folder" if sources.here else f"at commit {str(recorded.lock.commit)[:12]}"
     epochs = f"{asked or recorded.trained} epochs" if how.on is None else f"on {how.on.stem}"

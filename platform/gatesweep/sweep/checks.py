@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gatesweep.config.loader import did_you_mean
 from gatesweep.errors import ConfigError
+from gatesweep.runs.experiment import ExperimentConfig, experiment_from
 from gatesweep.sweep.options import USED_BY, SchedulerConfig, SearchConfig
 from gatesweep.tasks.registry import epoch_metrics
 
@@ -148,11 +149,43 @@ def check_options(spec: SweepSpec, place: str) -> None:
     if spec.search.warm_start and spec.search.separable:
         raise ConfigError("search.separable: begins anew, and search.warm_start would do nothing", place=place,
                           hint="leave one of them out")  # fmt: skip
-    if spec.resources.most_workers > 1:
-        raise ConfigError("resources.workers: input should be less than or equal to 1", place=place)
     if spec.budget.gpu_hours is not None and not spec.resources.gpus:
         raise ConfigError("budget.gpu_hours: does nothing where trials get no GPU", place=place,
                           hint="cpu_hours, or `resources: {gpus: 1}`")  # fmt: skip
+
+
+def shared_out(spec: SweepSpec, place: str) -> ExperimentConfig:
+    """The experiment with the trials' number of workers in it, as every corner of the space is tried on it.
+
+    Raises:
+        ConfigError: its batch cannot be shared evenly.
+    """
+    if spec.resources.batch == "per_worker":
+        return spec.experiment
+    raw, workers = spec.experiment.as_dict(), spec.resources.least_workers
+    raw["trainer"]["workers"] = workers
+    batch = spec.space.get("trainer.batch_size")
+    if batch is not None:
+        raw["trainer"]["batch_size"] = workers * max(1, int(raw["trainer"]["batch_size"]) // workers)
+        if workers > 1 and batch.kind != "choice":
+            raise ConfigError(f"space: 'trainer.batch_size' is a range, of which {workers} workers cannot share every "
+                              "number evenly", place=place, hint="list its values: {choice: [32, 64]}")  # fmt: skip
+    return experiment_from(raw, place=f"{place}: resources.workers")
+
+
+def check_workers(spec: SweepSpec, place: str) -> None:
+    """A number of workers is said in one place, and what a population changes on the way is not scaled by it.
+
+    Raises:
+        ConfigError: the experiment has another than the sweep; a population with a batch for each worker.
+    """
+    if spec.resources.batch == "per_worker" and spec.scheduler.name in ("pbt", "pb2"):
+        raise ConfigError(f"resources.batch: per_worker scales values that {spec.scheduler.name} changes on the way",
+                          place=place, hint="batch: global, with the batch and the rate that are meant")  # fmt: skip
+    own = spec.experiment.trainer.workers
+    if own not in (1, spec.resources.workers):
+        raise ConfigError(f"experiment.trainer.workers: is {own}, and resources.workers is {spec.resources.workers}",
+                          place=place, hint=f"`resources: {{workers: {own}}}`: the sweep says it")  # fmt: skip
 
 
 def _idle(section: Literal["search", "scheduler"], config: SearchConfig | SchedulerConfig) -> tuple[str, str] | None:

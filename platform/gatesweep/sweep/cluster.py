@@ -24,13 +24,15 @@ from typing import Any
 import psutil
 
 from gatesweep.errors import ResourceError
+from gatesweep.sweep.fitting import KIND, Node, check_fits, nodes_of
 from gatesweep.sweep.handshake import agree_on_tls
+from gatesweep.sweep.options import Resources
 
 MODE, TOKENS = "RAY_AUTH_MODE", ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _OWN_TOKEN = secrets.token_hex(32)
 """Of every cluster that this process starts."""
 JOIN_S = 60.0
-"""How long a cluster may take until it has a node that is large enough for a trial."""
+"""How long a cluster may take until it has room for a trial."""
 
 ENVIRONMENT = {
     MODE: "token",
@@ -60,26 +62,28 @@ WORKERS = (
 WARM = "gatesweep.sweep.warm"
 
 
-def check(cpus: float, gpus: float) -> None:
+def check(wanted: Resources) -> None:
     """Refuse what this machine cannot give.
 
     Raises:
-        ResourceError: more CPUs or GPUs than there are.
+        ResourceError: more than there is.
     """
-    there = os.cpu_count() or 1
-    if cpus > there:
-        raise ResourceError(
-            f"resources.cpus: one trial asks for {cpus:g} CPUs and this machine has {there}",
-            hint=f"set resources.cpus to at most {there}",
-        )
-    if gpus > 0:
+    there = {"CPU": float(os.cpu_count() or 1)}
+    if wanted.gpus > 0:
         import torch
 
-        if gpus > torch.cuda.device_count():
-            raise ResourceError(
-                f"resources.gpus: one trial asks for {gpus:g} GPUs and this machine has {torch.cuda.device_count()}",
-                hint="set resources.gpus to 0 to train on the CPU",
-            )
+        there["GPU"] = float(torch.cuda.device_count())
+        kinds = {torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())}
+        if wanted.accelerator and any(wanted.accelerator in kind for kind in kinds):
+            there[f"{KIND}{wanted.accelerator}"] = 1.0
+    check_fits(wanted, [Node(there)], whole="this machine")
+
+
+def logical_cpus(wanted: Resources, at_once: int) -> int:
+    """Of a Ray of this machine's own: what so many trials ask for, whatever there is; where their number of workers is
+    open, no more of these than there are cores."""
+    least, most = (at_once * wanted.cpus * workers for workers in (wanted.least_workers, wanted.most_workers))
+    return max(least, min(most, os.cpu_count() or 1))
 
 
 @contextlib.contextmanager
@@ -136,15 +140,15 @@ def local(cpus: int, pending: int = 1, *, warm: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def joined(address: str, cpus: float, pending: int = 1) -> Iterator[None]:
+def joined(address: str, wanted: Resources, pending: int = 1) -> Iterator[None]:
     """A running cluster, joined by this process as a driver and left afterwards.
 
     Args:
         address: of its head, or `auto` within one of its jobs.
-        cpus: what one trial wants.
+        wanted: what one trial asks for.
 
     Raises:
-        ResourceError: no node has as much; it does not let us in.
+        ResourceError: it does not hold one; it does not let us in.
         ConfigError: RAY_USE_TLS without its files.
     """
     _set_environment(pending)
@@ -171,7 +175,7 @@ def joined(address: str, cpus: float, pending: int = 1) -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)
     try:
-        _wait_for_a_node(ray, address, cpus)
+        _wait_for_room(ray, address, wanted)
         with _one_environment():
             yield
     finally:
@@ -186,19 +190,15 @@ def read_token_again() -> None:
     AuthenticationTokenLoader.instance().reset_cache()
 
 
-def _wait_for_a_node(ray: Any, address: str, cpus: float) -> None:
+def _wait_for_room(ray: Any, address: str, wanted: Resources) -> None:
     """Workers may join a little after their head."""
     deadline_s = time.monotonic() + JOIN_S
     while True:
-        sizes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
-        if max(sizes, default=0.0) >= cpus:
-            return
-        if time.monotonic() > deadline_s:
-            raise ResourceError(
-                f"resources.cpus: one trial asks for {cpus:g} CPUs and the largest node has {max(sizes, default=0):g}",
-                place=address,
-                hint="set resources.cpus lower, or start larger workers",
-            )
+        try:
+            return check_fits(wanted, nodes_of(ray.nodes()), place=address)
+        except ResourceError:
+            if time.monotonic() > deadline_s:
+                raise
         time.sleep(1.0)
 
 

@@ -36,8 +36,11 @@ from gatesweep.errors import EXIT_OURS, LogError, StorageError
 from gatesweep.sweep.control import Request
 from gatesweep.sweep.deaths import every_death_is_told, from_words, words_of
 from gatesweep.sweep.failures import Death
+from gatesweep.sweep.fitting import bundle, nodes_of, share, workers_that_fit
 from gatesweep.sweep.ledger import Ledger
-from gatesweep.sweep.trial import Assignment
+from gatesweep.sweep.options import Resources
+from gatesweep.sweep.trial import Assignment, Trial
+from gatesweep.sweep.waiting import Waiting
 from gatesweep.sweep.worker import Surroundings, train_trial
 from gatesweep.track.records import BY_USER
 
@@ -51,6 +54,7 @@ class _Run:
     ledger: Ledger
     data_md5: dict[str, str]
     requests: queue.SimpleQueue[Request]
+    waiting: Waiting
     where: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Ray Tune's id -> the node and the host that the attempt was last heard from."""
     heard_s: dict[str, float] = field(default_factory=dict)
@@ -160,6 +164,7 @@ class LedgerCallback(Callback):
         while not run.requests.empty():
             _obey(run.ledger, run.requests.get())
         run.ledger.check_budget()
+        run.waiting.look(trial.status for trial in trials)
         if run.ledger.spec.failure.timeout_s is not None:
             for trial in trials:
                 if trial.status == "RUNNING":
@@ -189,7 +194,7 @@ def _end_if_too_slow(run: _Run, trial: Any, limit_s: float) -> None:
 def _plain(assignment: Assignment) -> dict[str, Any]:
     """An assignment as the flat JSON that travels to the worker."""
     trial, run = assignment.trial, _the_run()
-    config = run.ledger.spec.trial_config(trial.params, trial.number)
+    config = run.ledger.spec.trial_config(trial.params, trial.number, trial.workers)
     seen = [[epoch, trial.metrics[epoch], trial.checkpoints.get(epoch, "")] for epoch in sorted(trial.metrics)]
     trained_as = run.ledger.spec.trial_config(*trial.trained_as).as_dict() if trial.trained_as else None
     lent, returned = run.ledger.lent(trial)
@@ -204,27 +209,42 @@ def _plain(assignment: Assignment) -> dict[str, Any]:
         "lent": lent,
         "returned": returned,
         "data_md5": dict(run.data_md5),
+        "gpus": run.ledger.spec.resources.gpus,
+        "workers": trial.workers,
     }
 
 
 def _resources(config: dict[str, Any]) -> PlacementGroupFactory:
-    """What one attempt gets, on a node that is not excluded."""
+    """What one attempt gets, on nodes that are not excluded: a bundle for each worker, all placed at once or none."""
     ledger = _the_run().ledger
     wanted = ledger.spec.resources
-    bundle = {"CPU": float(wanted.cpus)} | ({"GPU": wanted.gpus} if wanted.gpus else {})
-    if not ledger.excluded:
-        return PlacementGroupFactory([bundle])
-    selector = {"ray.io/node-id": f"!in({','.join(sorted(ledger.excluded))})"}
-    return PlacementGroupFactory([bundle], bundle_label_selector=[selector])
+    selector = dict(wanted.labels)
+    if ledger.excluded:
+        selector["ray.io/node-id"] = f"!in({','.join(sorted(ledger.excluded))})"
+    bundles, count = [bundle(wanted)] * config["workers"], config["workers"]
+    return PlacementGroupFactory(bundles, bundle_label_selector=[selector] * count) if selector else (
+        PlacementGroupFactory(bundles))  # fmt: skip
 
 
-def _has_other_nodes(excluded: set[str], cpus: float) -> bool:
+def _has_other_nodes(excluded: set[str], wanted: Resources) -> bool:
     import ray
 
-    return any(
-        node["Alive"] and node["NodeID"] not in excluded and node["Resources"].get("CPU", 0) >= cpus
-        for node in ray.nodes()  # type: ignore[no-untyped-call]
-    )
+    others = [node for node in ray.nodes() if node["NodeID"] not in excluded]  # type: ignore[no-untyped-call]
+    return workers_that_fit(wanted, nodes_of(others)) >= wanted.least_workers
+
+
+def _room_for(trial: Trial) -> int:
+    """Workers for an attempt that starts now, beside this sweep's own others."""
+    import ray
+
+    ledger = _the_run().ledger
+    wanted = ledger.spec.resources
+    nodes = [node for node in ray.nodes() if node["NodeID"] not in ledger.excluded]  # type: ignore[no-untyped-call]
+    running = [ledger.trials[name].workers for name in ledger.running.values()]
+    to_come = ledger.budget.trials - sum(each.outcome is not None for each in ledger.trials.values())
+    return share(wanted, room=workers_that_fit(wanted, nodes_of(nodes)) - sum(running),
+                 others=min(ledger.budget.concurrent, to_come) - len(running) - 1,
+                 batch_size=ledger.spec.trial_config(trial.params, trial.number).trainer.batch_size)  # fmt: skip
 
 
 def execute(
@@ -234,6 +254,7 @@ def execute(
     data_md5: dict[str, str],
     around: Surroundings,
     requests: queue.SimpleQueue[Request],
+    say: Callable[[str], None],
 ) -> None:
     """Run attempts until the ledger has no more. Ray must be up.
 
@@ -241,11 +262,15 @@ def execute(
         storage: a folder for Tune's own files, of no further use.
         data_md5: the digests that a worker's data must have.
         requests: what the user asks meanwhile.
+        say: takes one line for the user.
     """
     global _run
-    _run = _Run(ledger, data_md5, requests)
+    import ray
+
+    _run = _Run(ledger, data_md5, requests, Waiting(ledger.spec.resources, ray.nodes, say))
+    ledger.workers_for = _room_for
     if around.shared:
-        ledger.has_other_nodes = functools.partial(_has_other_nodes, cpus=ledger.spec.resources.cpus)
+        ledger.has_other_nodes = functools.partial(_has_other_nodes, wanted=ledger.spec.resources)
     trainable = with_resources(with_parameters(train_trial, around=around), _resources)
     tuner = Tuner(
         trainable,

@@ -27,6 +27,7 @@ from gatesweep.errors import (
     DataError,
     NotFinite,
     OriginError,
+    Parted,
     ResourceError,
     StorageAway,
     StorageError,
@@ -89,9 +90,21 @@ class Death:
                 "then": self.then}  # fmt: skip
 
 
+class Died(Exception):
+    """A death that is known already: that of another worker of the same attempt."""
+
+    def __init__(self, death: Death) -> None:
+        super().__init__(death.reason)
+        self.death = death
+
+
 def from_exception(error: BaseException, node: str = "", host: str = "") -> Death:
     """What an exception in a worker means."""
     where = _Where(node=node, host=host)
+    if isinstance(error, Died):
+        return error.death
+    if isinstance(error, Parted):
+        return Death("crash", f"another worker of the trial is gone: {error.message}", **where)
     if isinstance(error, NotFinite):
         return Death("nan", str(error), **where)
     if isinstance(error, OriginError):

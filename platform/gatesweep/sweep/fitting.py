@@ -64,6 +64,19 @@ def trials_at_once(wanted: Resources, nodes: Iterable[Node]) -> int:
     return workers_that_fit(wanted, nodes) // wanted.least_workers
 
 
+def share(wanted: Resources, *, room: int, others: int, batch_size: int) -> int:
+    """How many workers an attempt begins with where its number is left open.
+
+    Args:
+        room: workers that fit beside what runs.
+        others: attempts that may start beside it: each is left its least.
+        batch_size: shared evenly.
+    """
+    most = min(wanted.most_workers, room - others * wanted.least_workers)
+    even = [n for n in range(wanted.least_workers, most + 1) if batch_size % n == 0]
+    return max(even, default=wanted.least_workers)
+
+
 def check_fits(
     wanted: Resources, nodes: Iterable[Node], *, place: str | None = None, whole: str = "the cluster"
 ) -> None:

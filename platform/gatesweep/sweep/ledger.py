@@ -47,6 +47,8 @@ class Ledger(Standing):
         """Nodes that get no more trials until a resume."""
         self.has_other_nodes: Callable[[set[str]], bool] = lambda excluded: False
         """Whether trials could run without these nodes; the executor knows."""
+        self.workers_for: Callable[[Trial], int] = lambda trial: spec.resources.least_workers
+        """How many workers an attempt begins with, where that is left open; the executor knows."""
         self.exhausted = False
         self.spent: str | None = None
         """The budget that ended the sweep, until it goes on."""
@@ -88,7 +90,8 @@ class Ledger(Standing):
         trial = min(waiting, key=lambda t: (t.order or 1 << 30, t.number)) if waiting else self._new()
         if trial is None:
             return "wait" if live else "finished"
-        self._write({"event": "start", "trial": trial.name, "attempt": trial.attempt + 1, "epoch": trial.epoch})
+        size = {"workers": self.workers_for(trial)} if self.spec.resources.is_elastic else {}
+        self._write({"event": "start", "trial": trial.name, "attempt": trial.attempt + 1, "epoch": trial.epoch, **size})
         self.running[key] = trial.name
         # the nonce keeps a late attempt of a killed driver out of this one's folder
         return Assignment(trial, f"trials/{trial.name}/a{trial.attempt}-{secrets.token_hex(3)}")
@@ -219,7 +222,7 @@ class Ledger(Standing):
             return
         best = next(iter(self.ranked()), None) if self.budget.target is not None else None
         over = spent(
-            self.budget, self.spending, self.spec.resources, busy_ms=sum(t.busy_ms for t in self.trials.values()),
+            self.budget, self.spending, self.spec.resources, worked_ms=sum(t.worked_ms for t in self.trials.values()),
             best=self.value(best) if best else None, mode=self.spec.goal.mode, now_ms=self.clock())  # fmt: skip
         if over:
             self.stop(f"budget.{over[0]}: {over[1]}", budget=over[0])
@@ -296,9 +299,11 @@ class Ledger(Standing):
     def _apply_to(self, trial: Trial, record: Record) -> None:
         if record["event"] == "start":
             trial.attempt, trial.started_ms, trial.dead = record["attempt"], record["ts"], False
+            trial.workers = record.get("workers", self.spec.resources.least_workers)
             trial.order = trial.order or next(self._orders)
             return
-        trial.busy_ms += max(0, record["ts"] - trial.started_ms)
+        busy_ms = max(0, record["ts"] - trial.started_ms)
+        trial.busy_ms, trial.worked_ms = trial.busy_ms + busy_ms, trial.worked_ms + busy_ms * trial.workers
         trial.started_ms = record["ts"]
         trial.host = record.get("host") or trial.host
         if record["event"] == "result":

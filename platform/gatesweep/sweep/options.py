@@ -150,6 +150,14 @@ class Resources(Section):
     """Workers per trial, which share out every batch; `[2, 8]`: as many between the two as are free when an attempt
     starts."""
 
+    batch: Literal["global", "per_worker"] = "global"
+    """What `trainer.batch_size` counts: the examples of all workers together, so that their number changes no result;
+    or of each of them."""
+
+    lr_rule: Literal["none", "linear", "sqrt"] = "none"
+    """With `batch: per_worker`, what `optimizer.lr` is multiplied by: nothing, the number of workers (Goyal et al.,
+    2017), or its root (Krizhevsky, 2014)."""
+
     accelerator: Annotated[str, Field(min_length=1)] | None = None
     """A kind of GPU by Ray's name for it, e.g. A100; none takes any."""
 
@@ -162,6 +170,15 @@ class Resources(Section):
             raise ValueError(f"gpus: {self.gpus:g} is more than one GPU and no whole number\n\nhint: 0.5, 1 or 2")
         if self.accelerator and not self.gpus:
             raise ValueError(f"accelerator: {self.accelerator} does nothing without GPUs\n\nhint: set gpus above 0")
+        if self.most_workers > 1 and 0 < self.gpus < 1:
+            raise ValueError(f"gpus: {self.gpus:g} of a GPU for each of several workers: NCCL gives none to two of them"
+                             "\n\nhint: gpus: 1, or workers: 1")  # fmt: skip
+        if self.batch == "per_worker" and not isinstance(self.workers, int):
+            raise ValueError("batch: per_worker needs one number of workers: with another the training would be another"
+                             "\n\nhint: batch: global, or workers: 4")  # fmt: skip
+        if self.lr_rule != "none" and self.batch == "global":
+            raise ValueError(f"lr_rule: {self.lr_rule} does nothing where the batch is the same with any number of "
+                             "workers\n\nhint: batch: per_worker, or leave it out")  # fmt: skip
         if self.least_workers > self.most_workers:
             raise ValueError(f"workers: at least {self.least_workers} and at most {self.most_workers}: turn them round")
         return self
@@ -170,6 +187,18 @@ class Resources(Section):
     def least_workers(self) -> int:
         """With fewer an attempt does not start."""
         return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether an attempt's number of workers is only known when it starts."""
+        return self.least_workers < self.most_workers
+
+    def scaled(self, batch_size: int, lr: float) -> tuple[int, float]:
+        """The batch of all workers together and its rate, of what the experiment says."""
+        if self.batch == "global":
+            return batch_size, lr
+        factor = {"none": 1.0, "linear": float(self.least_workers), "sqrt": math.sqrt(self.least_workers)}
+        return batch_size * self.least_workers, lr * factor[self.lr_rule]
 
     @property
     def most_workers(self) -> int:

@@ -92,7 +92,7 @@ class Session:
                     self.place.address, self.where.shared, self.where.data_remote, objects, self._pinned(),
                     self.where.node_folder, self.where.secrets, self.where.environment)  # fmt: skip
                 execute(self.ledger, storage=storage / "tune", data_md5=self.data_md5, around=around,
-                        requests=requests)  # fmt: skip
+                        requests=requests, say=self.hooks.say)  # fmt: skip
         except KeyboardInterrupt:
             self.ledger.stop("interrupted")
             raise

@@ -18,6 +18,7 @@ SET_BY_THE_SWEEP = {
     "trainer.monitor": "objective.metric says what is monitored",
     "trainer.mode": "objective.mode says what is better",
     "trainer.threads": "resources.cpus says how many threads a trial has",
+    "trainer.workers": "resources.workers says how many workers a trial has",
 }
 
 

@@ -15,7 +15,7 @@ from gatesweep.config.section import Section
 from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from, name_of, read_experiment
-from gatesweep.sweep.checks import check_goals, check_options, check_schedule
+from gatesweep.sweep.checks import check_goals, check_options, check_schedule, check_workers, shared_out
 from gatesweep.sweep.constraints import checked_constraints
 from gatesweep.sweep.options import Budget, Objective, Objectives, Resources, SchedulerConfig, SearchConfig
 from gatesweep.sweep.points import checked_points
@@ -116,8 +116,12 @@ class SweepSpec(Section):
         """The first objective: what trials are ranked by, and what early stopping and checkpoints look at."""
         return self.goals[0]
 
-    def trial_config(self, params: Mapping[str, Any], number: int, sweep_seed: int | None = None) -> ExperimentConfig:
-        """The experiment of one trial: the proposal put in, its own seed, the objective monitored."""
+    def trial_config(self, params: Mapping[str, Any], number: int, workers: int | None = None) -> ExperimentConfig:
+        """The experiment of one trial: the proposal put in, its own seed, the objective monitored.
+
+        Args:
+            workers: of an attempt, where the sweep leaves room; by default the fewest.
+        """
         from gatesweep.config.digest import seed_of
 
         raw = copy.deepcopy(self.experiment.as_dict())
@@ -126,7 +130,10 @@ class SweepSpec(Section):
         if "seed" not in params:
             raw["seed"] = seed_of(self.search.seed, "trial", number)
         raw["name"] = self.name
-        raw["trainer"].update(monitor=self.goal.metric, mode=self.goal.mode, threads=self.resources.cpus)
+        raw["trainer"].update(monitor=self.goal.metric, mode=self.goal.mode, threads=self.resources.cpus,
+                              workers=workers or self.resources.least_workers)  # fmt: skip
+        raw["trainer"]["batch_size"], raw["optimizer"]["lr"] = self.resources.scaled(
+            raw["trainer"]["batch_size"], raw["optimizer"]["lr"])
         return experiment_from(raw, place=f"trial {number}")
 
     def as_dict(self) -> dict[str, Any]:
@@ -166,7 +173,7 @@ def _checked(spec: SweepSpec, place: str) -> SweepSpec:
     """A metric that the task reports, a schedule that fits, and a space that the experiment can take."""
     check_goals(spec, place)
     check_schedule(spec, place)
-    spec = spec.model_copy(update={"space": typed(spec.space, spec.experiment, place)})
+    spec = spec.model_copy(update={"space": typed(spec.space, shared_out(spec, place), place)})
     checked_constraints(spec.constraints, spec.space, spec.experiment, place)
     if spec.search.points:
         points = checked_points(spec.space, spec.search.points, spec.search.seed, place)
@@ -198,6 +205,7 @@ def startable(spec: SweepSpec, place: str) -> SweepSpec:
     for goal in spec.goals:
         check_direction(spec.experiment.task, goal.metric, goal.mode, place=place, key="objective.mode")
     check_options(spec, place)
+    check_workers(spec, place)
     return spec
 
 

@@ -46,7 +46,7 @@ def spent(
     spending: Spending,
     resources: Resources,
     *,
-    busy_ms: int,
+    worked_ms: int,
     best: float | None,
     mode: str,
     now_ms: int,
@@ -54,14 +54,14 @@ def spent(
     """The first budget that is used up, and why in words.
 
     Args:
-        busy_ms: what all attempts took together.
+        worked_ms: what all workers of all attempts took together.
         best: the best objective of any trial, running ones included.
     """
-    worked_ms = spending.worked_ms + max(0, now_ms - (spending.last_ms or now_ms))
-    if budget.wall_time is not None and worked_ms >= budget.wall_ms:
+    open_ms = spending.worked_ms + max(0, now_ms - (spending.last_ms or now_ms))
+    if budget.wall_time is not None and open_ms >= budget.wall_ms:
         return "wall_time", f"{budget.wall_time} are over"
     for name, each in (("cpu_hours", resources.cpus), ("gpu_hours", resources.gpus)):
-        allowed, used = getattr(budget, name), busy_ms / HOUR_MS * each * resources.least_workers
+        allowed, used = getattr(budget, name), worked_ms / HOUR_MS * each
         if allowed is not None and used >= allowed:
             return name, f"{used:.4g} of {allowed:g} are used"
     if budget.target is not None and best is not None and _at_least(best, budget.target, mode):

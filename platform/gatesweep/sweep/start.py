@@ -54,7 +54,7 @@ def check(spec: SweepSpec, sweep_id: str, home: Path, where: Where = Where()) ->
             hint=f"`gatesweep resume {sweep_id}` goes on with it; leave --id out for a new one",
         )
     if not where.shared:
-        cluster.check(spec.resources.cpus, spec.resources.gpus)
+        cluster.check(spec.resources)
     check_disk(at.local or home)
     return at
 

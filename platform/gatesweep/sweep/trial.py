@@ -61,6 +61,10 @@ class Trial:
     """Where its newest attempt was last heard of."""
     started_ms: int = 0
     busy_ms: int = 0
+    workers: int = 1
+    """Of its newest attempt."""
+    worked_ms: int = 0
+    """What all workers of all its attempts took together."""
     mutations: list[Mutation] = field(default_factory=list)
     trained_as: tuple[Params, int] | None = None
     """The values, and the number of the trial, that its checkpoint was trained with, where that is another's."""

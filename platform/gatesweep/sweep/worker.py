@@ -27,6 +27,8 @@ from gatesweep.sweep.failures import from_exception
 from gatesweep.sweep.output import Output
 
 Report = Callable[[dict[str, Any]], None]
+STUCK_S = 18.0
+"""How long a training of several workers may take to end, validation included."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class _Attempt:
 
     def __init__(self, config: dict[str, Any], around: Surroundings, report: Report) -> None:
         self.config, self.around, self._tell = config, around, report
-        self.node, self.host = _where_this_is()
+        self.node, self.host = where_this_is()
         self.stop = threading.Event()
         self._box: queue.Queue[_Trained | BaseException | None] = queue.Queue()
         self._room = threading.Semaphore(1 if around.shared else 0)
@@ -86,7 +88,7 @@ class _Attempt:
 
     def run(self) -> None:
         try:
-            self._enter()
+            enter(self.around)
             self.shelf = self._open_shelf()
         except Exception as error:
             self._report_death(error)
@@ -102,33 +104,22 @@ class _Attempt:
             finally:
                 self.stop.set()
                 self._room.release()
-                thread.join()  # before another trial begins in this process; Tune throws away one that takes long
+                self._await(thread)
                 self.shelf.close()
 
+    def _await(self, thread: threading.Thread) -> None:
+        """Before another trial begins in this process. Tune throws away one that takes long; of several workers, one
+        that waits for a host that was cut off goes by itself, and takes the others along."""
+        thread.join(STUCK_S if self.config["workers"] > 1 else None)
+        if thread.is_alive():
+            os._exit(1)
+
     # ---- Tune's thread
-
-    def _enter(self) -> None:
-        """What the node gives: variables, secrets, data."""
-        if not self.around.shared:
-            return
-        from gatesweep.config.secrets import resolve
-        from gatesweep.sweep.node_data import install
-
-        around = self.around
-        os.environ.update(around.environment)
-        resolve(around.secrets)
-        install(around.data_remote, around.objects, self._node_folder(), pinned=around.pinned)
-
-    def _node_folder(self) -> Path:
-        from gatesweep.sweep.node_data import node_folder
-
-        given = self.around.node_folder
-        return Path(given) if given else node_folder()
 
     def _open_shelf(self) -> Shelf:
         scratch = None
         if self.around.shared:
-            scratch = self._node_folder() / "scratch" / Path(self.around.sweep).name
+            scratch = _node_folder(self.around) / "scratch" / Path(self.around.sweep).name
         return shelf(self.around.sweep, self.config["folder"], scratch)
 
     def _report_all(self) -> None:
@@ -192,8 +183,10 @@ class _Attempt:
         from gatesweep.runs.build import prepare
         from gatesweep.runs.experiment import experiment_from
         from gatesweep.runs.retention import Retention
+        from gatesweep.sweep.gang import gang
         from gatesweep.train.callbacks import EpochReport
         from gatesweep.train.fit import fit
+        from gatesweep.train.team import Before
 
         config = self.config
         experiment = experiment_from(json.loads(config["experiment"]), place=config["trial"])
@@ -209,8 +202,11 @@ class _Attempt:
         resume = self.shelf.fetch(config["resume"]) if config["resume"] else None
         trained_as = json.loads(config["trained_as"])
         was = experiment_from(trained_as, place=config["trial"]).optimizer if trained_as else None
-        fit(task, recipe, folder=self.shelf.folder, on_epoch=self._hand_over, resume=resume, was=was, seen=seen,
-            callbacks=(_stopper(self.stop),))  # fmt: skip
+        before = Before(resume is not None, was)
+        with gang(experiment, gpus=config["gpus"], data_md5=config["data_md5"], around=self.around, before=before,
+                  lost=self._box.put) as team:  # fmt: skip
+            fit(task, recipe, folder=self.shelf.folder, on_epoch=self._hand_over, resume=resume, was=was, seen=seen,
+                callbacks=(_stopper(self.stop),), team=team)  # fmt: skip
 
     def _say(self, line: str) -> None:
         if self.output is not None:
@@ -238,7 +234,25 @@ def _stopper(stop: threading.Event) -> Any:
     return BatchEnd(check)
 
 
-def _where_this_is() -> tuple[str, str]:
+def enter(around: Surroundings) -> None:
+    """What the node gives: variables, secrets, data."""
+    if not around.shared:
+        return
+    from gatesweep.config.secrets import resolve
+    from gatesweep.sweep.node_data import install
+
+    os.environ.update(around.environment)
+    resolve(around.secrets)
+    install(around.data_remote, around.objects, _node_folder(around), pinned=around.pinned)
+
+
+def _node_folder(around: Surroundings) -> Path:
+    from gatesweep.sweep.node_data import node_folder
+
+    return Path(around.node_folder) if around.node_folder else node_folder()
+
+
+def where_this_is() -> tuple[str, str]:
     """Ray's id of this node and a name of it for people."""
     import ray
 

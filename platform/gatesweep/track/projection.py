@@ -148,7 +148,8 @@ class Projection:
         params = self._dress(trial, link) if fresh else {}
         outcome = self._view.outcome_of(trial)
         tags = {names.ATTEMPT: str(trial.attempt), names.OUTCOME: outcome or "", names.REASON: trial.reason or "",
-                names.FAILURES: ", ".join(trial.deaths), names.WEIGHTS: trial.weights if outcome else ""}
+                names.FAILURES: ", ".join(trial.deaths), names.WEIGHTS: trial.weights if outcome else "",
+                names.WORKERS: ", ".join(map(str, trial.workers))}
         if fresh:  # with the files that they are the digests of
             lock = self._lock_of(trial)
             tags |= {names.LOCK_DIGEST: lock.digest, names.CONFIG_DIGEST: lock.config_digest}

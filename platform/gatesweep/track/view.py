@@ -38,6 +38,8 @@ class TrialView:
     """Values that the store has not acknowledged."""
     keys: set[str] = field(default_factory=set)
     epochs: set[int] = field(default_factory=set)
+    workers: list[int] = field(default_factory=list)
+    """Of its attempts, where that was left open: each number once, in order."""
     tested: bool = False
     weights: str = ""
     """The digest of those after the newest epoch."""
@@ -131,6 +133,8 @@ class SweepView:
                 self.ancestry.born(trial.name, trial.number, trial.params)
             case "start":
                 trial.attempt, trial.outcome, trial.reason = record["attempt"], None, None
+                if record.get("workers") not in (None, *trial.workers):
+                    trial.workers.append(record["workers"])
             case "result":
                 self._result(trial, record)
             case "fail":
