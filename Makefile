@@ -2,7 +2,7 @@
 #
 #   PYTHON=python3.12      the Python that .venv is made with
 #   TORCH_INDEX_URL=URL    the package index that torch alone is taken from: PyTorch's own, for a CPU or a CUDA build
-#   ARGS="--json"          goes to the command behind `sweep`, `ui` and `sanitize`
+#   ARGS="--json"          goes to the command behind `sweep`, `ui`, `sanitize` and `audit`
 
 PYTHON ?= python3
 TORCH_INDEX_URL ?=
@@ -18,7 +18,7 @@ TORCH_FROM := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev sweep ui test lint types layers unit sanitize lock clean
+.PHONY: help install dev sweep ui test lint types layers unit sanitize audit policies sbom licences lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile
@@ -45,6 +45,16 @@ unit: $(VENV)/.dev ## the tests that need no cluster, browser or service (pytest
 
 sanitize: $(VENV)/.dev ## the native code under AddressSanitizer, UBSan and valgrind (gcc, valgrind)
 	$(BIN)/python tests/sanitizers/check.py $(ARGS)
+
+audit: $(VENV)/.dev ## the lock against known vulnerabilities (pip-audit; needs a way to api.osv.dev)
+	$(BIN)/python tests/support/audit.py $(ARGS)
+
+sbom: $(VENV)/.dev ## what .venv is made of, into build/sbom.cdx.json (CycloneDX)
+	@mkdir -p build
+	$(BIN)/python docker/sbom.py $(VENV) > build/sbom.cdx.json
+
+licences: $(VENV)/.dev ## renew docs/licences.md
+	$(BIN)/python tests/support/licences.py > docs/licences.md.new && mv docs/licences.md.new docs/licences.md
 
 install: $(VENV)/.runtime ## .venv with what running needs
 

@@ -25,10 +25,10 @@ SETTINGS = {"NODE_SHM": "256m", "NODE_OBJECTS": "80000000", "NODE_TMP": "2g", "W
 
 
 @pytest.fixture(scope="module")
-def platform(engine: Engine, image: Callable[[str], Image], stores: dict[str, str], project: Path, mounts: list[str],
+def platform(engine: Engine, image: Callable[[str], Image], project: Path, mounts: list[str],
              tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:  # fmt: skip
     images = {"PLATFORM_IMAGE": image("cpu").tag, "TRACKING_IMAGE": image("tracking").tag,
-              "POSTGRES_IMAGE": stores["postgres"], "OBJECTS_IMAGE": stores["objects"]}  # fmt: skip
+              "POSTGRES_IMAGE": image("postgres").tag, "OBJECTS_IMAGE": image("objects").tag}  # fmt: skip
     made = Platform(engine, project, tmp_path_factory.mktemp("platform"), {**SETTINGS, **images}, mounts)
     try:
         order = made.up()
