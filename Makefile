@@ -11,6 +11,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := build/lock
+CHECKOV := build/checkov
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-compile -c constraints.txt
 # Packages are installed without bytecode and get it when first imported; without it every process starts 15 s later.
 unexport PYTHONDONTWRITEBYTECODE
@@ -48,6 +49,20 @@ sanitize: $(VENV)/.dev ## the native code under AddressSanitizer, UBSan and valg
 
 audit: $(VENV)/.dev ## the lock against known vulnerabilities (pip-audit; needs a way to api.osv.dev)
 	$(BIN)/python tests/support/audit.py $(ARGS)
+
+policies: $(VENV)/.dev $(CHECKOV)/.installed ## the manifests as kubectl renders them, the Dockerfiles, and secrets in any file (checkov)
+	@rm -rf build/rendered && mkdir -p build/rendered
+	@for folder in k8s/overlays/* k8s/rayjob k8s/upgrade; do \
+	    $(BIN)/kubectl kustomize $$folder > build/rendered/$$(basename $$folder).yaml || exit 1; done
+	$(CHECKOV)/bin/checkov --config-file k8s/.checkov.yaml -d build/rendered
+	$(CHECKOV)/bin/checkov --framework dockerfile --skip-download --compact --quiet -d docker -d tests/images
+	$(CHECKOV)/bin/checkov --framework secrets --skip-download --compact --quiet \
+	    -d platform -d jobs -d configs -d docker -d k8s -d tests -d docs
+
+$(CHECKOV)/.installed: tests/supply/checkov.txt
+	@rm -rf $(CHECKOV) && mkdir -p build && $(PYTHON) -m venv $(CHECKOV)
+	@PIP_CONSTRAINT= $(CHECKOV)/bin/python -m pip --disable-pip-version-check install -q --no-deps -r tests/supply/checkov.txt
+	@touch $@
 
 sbom: $(VENV)/.dev ## what .venv is made of, into build/sbom.cdx.json (CycloneDX)
 	@mkdir -p build
