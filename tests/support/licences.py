@@ -1,4 +1,4 @@
-"""Under which licences the packages stand that gatesweep, its extras and its tests ask for; docs/licences.md is made here.
+"""Under which licences the packages stand that gatesweep, its extras and its tests ask for: docs/licences.md.
 
     python tests/support/licences.py > docs/licences.md
 
@@ -171,10 +171,10 @@ def _single(words: list[str]) -> bool:
 
 PAGE = """# Licences
 
-gatesweep is under Apache-2.0. What follows is made by `make licences` from the metadata of the {count} packages that it, its
-extras and its tests ask for, in the versions of `constraints.txt`; `make test` holds it against what is installed. CUDA's
-libraries, which a CUDA build of torch brings along, are not in the lock: NVIDIA's terms hold for them. What an image holds,
-Debian's packages too, stands in its own bill of materials ([Containers](docker.md)).
+gatesweep is under Apache-2.0. What follows is made by `make licences` from the metadata of the {count} packages that it,
+its extras and its tests ask for, in the versions of `constraints.txt`; `make test` holds it against what is installed.
+CUDA's libraries, which a CUDA build of torch brings along, are not in the lock: NVIDIA's terms hold for them. What an
+image holds, Debian's packages too, stands in its own bill of materials ([Containers](docker.md)).
 
 | licence | packages |
 |---|---:|
@@ -199,7 +199,7 @@ Debian's packages too, stands in its own bill of materials ([Containers](docker.
 def page(packages: list[Package]) -> str:
     """docs/licences.md."""
     counts = Counter(each.licence for each in packages)
-    named = [each for each in packages if each.name in EXPLAINED or any(one in each.licence for one in BY_FILE)]
+    named = [each for each in packages if each.name in EXPLAINED or BY_FILE & set(each.licence.split())]
     by_file = "file by file: who changes one of its files publishes that file"
     return PAGE.format(
         count=len(packages),
