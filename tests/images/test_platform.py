@@ -39,19 +39,28 @@ def platform(engine: Engine, image: Callable[[str], Image], project: Path, mount
 
 
 @pytest.fixture(scope="module")
-def submitted(platform: Platform, project: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The id of the traffic sweep, made small and sent from this machine by the shipped file but for its port."""
+def submit(platform: Platform, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Sends the traffic sweep, made small, from this machine by the shipped file but for its port; its id."""
     text = (project / SHIPPED).read_text()
     assert "http://127.0.0.1:8265" in text
     mine = tmp_path_factory.mktemp("host")
     (mine / "compose.yaml").write_text(text.replace(":8265", f":{platform.ray_port}"))
-    words = ["submit", "configs/sweeps/traffic.yaml", "--cluster", str(mine / "compose.yaml"), "--json",
-             *(word for each in SMALLER for word in ("--set", each))]  # fmt: skip
     mine_too = {"RAY_AUTH_TOKEN_PATH": "docker/secrets/ray_token", "GATESWEEP_HOME": str(mine / "home")}
-    done = subprocess.run([*COMMAND, *words], cwd=project, env={**os.environ, **mine_too}, capture_output=True,
-                          text=True, timeout=300, check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return str(json.loads(done.stdout)["sweep_id"])
+
+    def send(*settings: str) -> str:
+        words = ["submit", "configs/sweeps/traffic.yaml", "--cluster", str(mine / "compose.yaml"), "--json",
+                 *(word for each in (*SMALLER, *settings) for word in ("--set", each))]  # fmt: skip
+        done = subprocess.run([*COMMAND, *words], cwd=project, env={**os.environ, **mine_too}, capture_output=True,
+                              text=True, timeout=300, check=False)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["sweep_id"])
+
+    return send
+
+
+@pytest.fixture(scope="module")
+def submitted(submit: Callable[..., str]) -> str:
+    return submit()
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +68,25 @@ def swept(platform: Platform, submitted: str) -> dict[str, Any]:
     """Its state at the end, after one of the two workers was killed while both trained."""
     workers = platform.containers("worker")
     assert len(workers) == 2
+    _wait_until_training(platform, submitted, workers)
+    platform.engine("kill", "--signal", "KILL", workers[0])
+    return _wait_until_over(platform, submitted)
+
+
+def _wait_until_training(platform: Platform, sweep_id: str, workers: list[str]) -> None:
     ends = time.monotonic() + 240
     while not all(TRAINING in platform.engine("top", worker, "args") for worker in workers):
-        assert time.monotonic() < ends, platform.status(submitted)
+        assert time.monotonic() < ends, platform.status(sweep_id)
         time.sleep(0.5)
     time.sleep(2)
-    platform.engine("kill", "--signal", "KILL", workers[0])
-    told = platform.status(submitted)
+
+
+def _wait_until_over(platform: Platform, sweep_id: str) -> dict[str, Any]:
+    ends = time.monotonic() + 480
+    told = platform.status(sweep_id)
     while told["state"] in ("empty", "pending", "starting", "running"):
-        assert time.monotonic() < ends + 480, told
-        told = platform.status(submitted)
+        assert time.monotonic() < ends, told
+        told = platform.status(sweep_id)
     return told
 
 
@@ -120,3 +138,32 @@ def test_its_best_trial_comes_again_bit_for_bit_in_the_same_image_which_the_lock
     assert lock["machine"]["image"] == f"sha256:{engine.inspect(image('cpu').tag)['Id']}"
     assert lock["machine"]["compiler"] is None
     assert lock["code"]["commit"] == image("cpu").revision
+
+
+def test_a_sweep_goes_on_after_the_head_was_made_anew_with_another_token_which_ends_the_old_one(
+        platform: Platform, submit: Callable[..., str]) -> None:
+    """What docs/operations.md says of a head that is gone, and of changing Ray's token."""
+    sweep_id = submit("budget.trials=2", "experiment.trainer.max_epochs=20")
+    running = [each for each in platform.containers("worker") if _runs(platform, each)]
+    _wait_until_training(platform, sweep_id, running[:1])
+    old = platform.secrets["ray_token"]
+    (platform.project / "docker/secrets/ray_token").unlink()
+    platform.prepare()
+    assert platform.secrets["ray_token"] != old
+    for name in ("head", "worker"):
+        platform.compose("up", "-d", "--force-recreate", "--no-deps", name)
+        for container in platform.containers(name):
+            platform.wait_until_healthy(container)
+    assert platform.status(sweep_id)["state"] in ("interrupted", "open")
+    jobs = f"http://127.0.0.1:{platform.ray_port}/api/jobs/"
+    for token, answer in ((old, "401"), (platform.secrets["ray_token"], "200")):
+        assert _curl("-o", "/dev/null", "-w", "%{http_code}", "-H", f"Authorization: Bearer {token}", jobs) == answer
+
+    platform.client("resume", sweep_id, "--cluster", SHIPPED)
+    told = _wait_until_over(platform, sweep_id)
+    assert told["state"] == "done", told
+    assert told["trials"]["completed"] == 2
+
+
+def _runs(platform: Platform, container: str) -> bool:
+    return platform.engine("inspect", "--format", "{{.State.Running}}", container).strip() == "true"

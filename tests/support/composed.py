@@ -37,13 +37,17 @@ class Platform:
             example = "".join(f"{name}={value}\n" if line.startswith(f"{name}=") else line
                               for line in example.splitlines(keepends=True))  # fmt: skip
         (project / "docker/.env").write_text(example)
-        engine.run(["sh", str(project / "docker/prepare.sh"), "podman"])
-        self.secrets = {file.name: file.read_text() for file in (project / "docker/secrets").iterdir()}
+        self.prepare()
         self.file = project / "docker/compose.yaml"
         self.services: dict[str, Any] = yaml.safe_load(self.file.read_text())["services"]
         packages = {"volumes": mounts, "environment": {"PIP_CONFIG_FILE": "/root/.pip/pip.conf"}}
         self.override = folder / "packages.yaml"
         self.override.write_text(yaml.safe_dump({"services": {name: packages for name in ("head", "client")}}))
+
+    def prepare(self) -> None:
+        """Make the secrets that are not there."""
+        self.engine.run(["sh", str(self.project / "docker/prepare.sh"), "podman"])
+        self.secrets = {file.name: file.read_text() for file in (self.project / "docker/secrets").iterdir()}
 
     def compose(self, *words: str, timeout_s: float = 300) -> str:
         command = [COMPOSE, "-f", str(self.file), "-f", str(self.override), *words]

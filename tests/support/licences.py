@@ -171,7 +171,7 @@ def _single(words: list[str]) -> bool:
 
 PAGE = """# Licences
 
-gatesweep is under Apache-2.0. What follows is made by `make licences` from the metadata of the {count} packages that it,
+gatesweep is under Apache-2.0. `make licences` makes what follows from the metadata of the {count} packages that it,
 its extras and its tests ask for, in the versions of `constraints.txt`; `make test` holds it against what is installed.
 CUDA's libraries, which a CUDA build of torch brings along, are not in the lock: NVIDIA's terms hold for them. What an
 image holds, Debian's packages too, stands in its own bill of materials ([Containers](docker.md)).
@@ -201,10 +201,11 @@ def page(packages: list[Package]) -> str:
     counts = Counter(each.licence for each in packages)
     named = [each for each in packages if each.name in EXPLAINED or BY_FILE & set(each.licence.split())]
     by_file = "file by file: who changes one of its files publishes that file"
+    why = {each.name: EXPLAINED.get(each.name, by_file) for each in named}
     return PAGE.format(
         count=len(packages),
         counts="\n".join(f"| {licence} | {count} |" for licence, count in counts.most_common()),
-        explained="\n".join(f"| {each.name} | {each.licence} | {EXPLAINED.get(each.name, by_file)} |" for each in named),
+        explained="\n".join(f"| {each.name} | {each.licence} | {why[each.name]} |" for each in named),
         rows="\n".join(row(each) for each in packages),
     )
 
