@@ -26,15 +26,19 @@ def bill(environment: Path, status: Path | None = None) -> dict[str, Any]:
     command = [sys.executable, "-m", "cyclonedx_py", "environment", "--spec-version", SPECIFICATION, "--no-validate",
                "--output-reproducible", str(environment / "bin" / "python")]  # fmt: skip
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    made: dict[str, Any] = json.loads(told)
+    made: dict[str, Any] = json.loads(told, object_hook=without_pages)
     parts = made.setdefault("components", [])
     own = next((each for each in parts if each["name"] == OWN), {"name": OWN, "bom-ref": "environment"})
-    subject = {key: value for key, value in own.items() if key != "externalReferences"}  # the builder's folder
-    made["metadata"]["component"] = {**subject, "type": "application"}
+    made["metadata"]["component"] = {**own, "type": "application"}
     made["components"] = [each for each in parts if each is not own]
     if status is not None:
         made["components"] += debian(status.read_text(encoding="utf-8"))
     return made
+
+
+def without_pages(part: dict[str, Any]) -> dict[str, Any]:
+    """Addresses of projects' pages, and the builder's folder among them; a package is named by its `purl`."""
+    return {key: value for key, value in part.items() if key != "externalReferences"}
 
 
 def debian(status: str) -> Iterator[dict[str, str]]:
