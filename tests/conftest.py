@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,3 +57,26 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("GATESWEEP_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_migration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MLflow's migrations run once a process, 3 s of work: the next fresh database is a copy of the first."""
+    from gatesweep.track import sqlite
+
+    first, made = tmp_path_factory.mktemp("migrated") / "mlflow.db", sqlite._create
+
+    def create(path: Path, artifacts: Path) -> None:
+        if not first.is_file():
+            made(path, artifacts)
+            shutil.copyfile(path, first)
+            first.with_suffix(".uri").write_text(artifacts.as_uri())
+            return
+        shutil.copyfile(first, path)
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE experiments SET artifact_location = replace(artifact_location, ?, ?)",
+                             (first.with_suffix(".uri").read_text(), artifacts.as_uri()))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sqlite, "_create", create)
+        yield

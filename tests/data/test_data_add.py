@@ -11,9 +11,9 @@ import pytest
 import yaml
 from command_line import call
 
-from gatesweep.data import pins, store
+from gatesweep.data import own, pins, store
 from gatesweep.data.adding import add
-from gatesweep.data.fetch import pull, user_file
+from gatesweep.data.fetch import pull, user_data, user_file
 from gatesweep.errors import DataError
 
 TABLE = "time,load\n2024-01-01,1\n2024-01-02,2\n"
@@ -58,15 +58,51 @@ def test_a_file_is_pinned_as_dvc_would_pin_it_and_pushed(world: Any, table: Path
     assert world.run("git", "check-ignore", "data/my-load/load.csv")
 
 
-def test_another_clone_has_it_after_a_pull(world: Any, table: Path, shelf: Path) -> None:
+def test_another_clone_has_it_as_soon_as_it_is_asked_for(world: Any, table: Path, shelf: Path) -> None:
     md5 = add(table, "my-load", world.root).md5
     for gone in ("data", ".dvc/cache"):
         shutil.rmtree(world.root / gone)
     with pytest.raises(DataError, match="no such file") as error:
-        user_file("data/my-load/load.csv")
+        own.user_file("data/my-load/load.csv")
     assert error.value.hint == "gatesweep data pull my-load brings it"
+    said: list[str] = []
+    assert user_file("data/my-load/load.csv", say=said.append).path.read_text() == TABLE
+    assert any("(remote, md5" in line for line in said)
     assert (pull("my-load").md5, pull("my-load").road) == (md5, "present")
-    assert user_file("data/my-load/load.csv").path.read_text() == TABLE
+
+
+def test_altered_bytes_of_a_pinned_set_are_refused_by_path_and_by_name(world: Any, table: Path, capsys: Any,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    add(table, "my-load", world.root)
+    inside = world.root / "data" / "my-load" / "load.csv"
+    inside.write_text(TABLE.replace("2\n", "3\n"))
+    for asked in (inside, Path("data/my-load/load.csv"), inside.parent):
+        with pytest.raises(DataError, match=r"load\.csv: altered: was md5 .*, is ") as error:
+            user_data(asked)
+        assert str(error.value.hint).startswith("gatesweep data pull my-load --force restores it; gatesweep data add ")
+    code, out, err = call(capsys, monkeypatch, "data", "verify", "my-load", "--json")
+    assert (code, json.loads(out)["sets"][0]["state"]) == (2, "altered")
+    assert "load.csv: altered" in err
+    assert add(inside, "my-load", world.root, replace=True).files == ("load.csv",)
+    assert user_data(inside).path == inside
+    code, out, _ = call(capsys, monkeypatch, "data", "list", "--json")
+    told = json.loads(out)["sets"][-1]
+    assert (told["name"], told["kind"], told["state"], told["rows"]) == ("my-load", "own", "verified", None)
+    assert "my-load" in call(capsys, monkeypatch, "data", "list")[1]
+
+
+def test_a_set_pinned_anew_since_the_commit_is_told_by_path_too(world: Any, table: Path) -> None:
+    add(table, "my-load", world.root)
+    world.run("git", "add", "-A")
+    world.run("git", "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "-m", "mine")
+    said: list[str] = []
+    user_file("data/my-load/load.csv", say=said.append)
+    assert said == []
+    table.write_text(TABLE + "2024-01-03,3\n")
+    add(table, "my-load", world.root, replace=True)
+    user_file("data/my-load/load.csv", say=said.append)
+    assert len(said) == 1
+    assert "pins my-load anew since the last commit" in said[0]
 
 
 def test_what_the_remote_has_lost_is_named_with_the_remote(world: Any, tmp_path: Path, shelf: Path, capsys: Any,

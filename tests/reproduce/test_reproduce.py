@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gatesweep
+from gatesweep.data.adding import add
 from gatesweep.data.own import user_data
 from gatesweep.errors import DataError, NotFound, UserError
-from gatesweep.reproduce.reproduce import How, _check_data, _compared, read, reproduce
+from gatesweep.reproduce.data_again import bring
+from gatesweep.reproduce.recorded import read
+from gatesweep.reproduce.reproduce import How, _compared, reproduce
 from gatesweep.reproduce.source import Sources, check_out
 from gatesweep.runs.training import Listener
 from gatesweep.track.git import Tree, read_tree
@@ -184,7 +188,8 @@ def test_a_training_that_was_ended_early_is_compared_as_far_as_it_came(project: 
 
 @pytest.mark.parametrize(("file", "old", "new", "message"), [
     ("lock.json", '"seeds": {\n  "seed": 4', '"seeds": {\n  "seed": 5', "was altered"),
-    ("lock.json", "{", "", "cannot be read"),
+    ("lock.json", "{", "", r"lock\.json: is no JSON from line 2 on"),
+    ("lock.json", '"python"', '"pithon"', r"lock\.json: lacks 'python'"),
     ("config.yaml", "seed: 4", "seed: 5", "config.yaml: was altered"),
     ("diff.patch", "SCALE = 1.5", "SCALE = 1.6", "diff.patch: was altered"),
 ])
@@ -208,6 +213,52 @@ def test_a_run_that_is_not_there_or_has_no_such_epochs_is_refused(run_id: str, s
         reproduce("f00", store, root=project)
     with pytest.raises(UserError, match="recorded 3 epochs, and 4 are asked for"):
         reproduce(run_id, store, How(epochs=4), root=project)
+
+
+@pytest.mark.parametrize(("how", "message"), [
+    ({"epochs": 0}, "one epoch at least"),
+    ({"tolerance": -1.0}, "-1 is no tolerance"),
+    ({"tolerance": float("nan")}, "nan is no tolerance"),
+    ({"overrides": ("optimizer.learning_rate=1",)}, r"has no 'optimizer.learning_rate'\n\nhint: .*optimizer\.lr"),
+    ({"overrides": ("optimizer.lr",)}, "is not KEY=VALUE"),
+    ({"python": "/no/python"}, "--python /no/python: does not start"),
+    ({"python": "/bin/true"}, None),
+    ({"python": "/bin/false"}, "--python /bin/false: is no Python that works: exit code 1"),
+    ({"on": Path("no-cluster.yaml")}, "no-cluster"),
+])
+def test_what_is_asked_wrongly_is_refused_before_any_clone(
+        run_id: str, store: Store, project: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any],
+        message: str | None) -> None:
+    class Cloned(Exception):
+        pass
+
+    def cloned(*args: object, **kwargs: object) -> None:
+        raise Cloned
+
+    monkeypatch.setattr(Sources, "of", cloned)
+    with pytest.raises(UserError if message else Cloned, match=message):
+        reproduce(run_id, store, How(**how), root=project)
+    with pytest.raises(UserError, match="a list of KEY=VALUE"):
+        gatesweep.reproduce(run_id, overrides="optimizer.lr=1")
+
+
+def test_the_run_of_a_sweep_itself_is_sent_to_the_sweep(run_id: str, store: Store, project: Path) -> None:
+    tags = {"gatesweep.kind": "sweep", "gatesweep.sweep_id": "tiny-20260101-aaaaaa"}
+    parent = store.create_run(store.experiment("tiny"), "tiny", tags, 1)
+    with pytest.raises(UserError, match="is the sweep tiny-20260101-aaaaaa, not a training"):
+        reproduce(parent.run_id, store, root=project)
+
+
+def test_a_run_that_lost_an_artifact_says_which(run_id: str, store: Store, project: Path) -> None:
+    for name, said in (("lock.json", "has no lock.json"), ("diff.patch", "has no diff.patch, and its lock says")):
+        place = Path(store.artifact(run_id, name))
+        there = place.read_bytes()
+        place.unlink()
+        try:
+            with pytest.raises(NotFound, match=said):
+                reproduce(run_id, store, root=project)
+        finally:
+            place.write_bytes(there)
 
 
 def test_a_commit_that_this_repository_does_not_have_is_named(project: Path, tmp_path: Path) -> None:
@@ -250,33 +301,81 @@ def test_own_data_that_changed_since_is_refused(project: Path, store: Store, tmp
     file.unlink()
     with pytest.raises(DataError, match="is not there any more"):
         reproduce(trained, store, root=project)
+    (tmp_path / "elsewhere").mkdir()
+    moved = tmp_path / "elsewhere" / "load.csv"
+    moved.write_text(text)
+    found = reproduce(trained, store, How(overrides=(f"data.path={moved}",)), root=project)
+    assert found.verdict == "bitwise"
+    assert [each.key for each in found.environment if each.part == "config"] == ["data.path"]
+    moved.write_text(text.replace("05:00:00,5", "05:00:00,6", 1))
+    with pytest.raises(DataError, match="was altered since the run read it"):
+        reproduce(trained, store, How(overrides=(f"data.path={moved}",)), root=project)
 
 
-def test_a_tree_that_pins_other_data_than_the_run_read_is_refused_with_both_pins(
-        run_id: str, store: Store, tmp_path: Path) -> None:
+def test_a_tree_that_pins_other_data_than_the_run_read_is_refused_with_both_pins(tmp_path: Path) -> None:
     pin, other = f"{'a' * 32}.dir", f"{'b' * 32}.dir"
     (tmp_path / "data.dvc").write_text(f"outs:\n- md5: {pin}\n  path: data/load\n")
-    recorded = read(run_id, store)
-    _check_data(replace(recorded, sets=(LockedSet("load", pin, "data/load"),)), tmp_path, tmp_path)
+    bring([LockedSet("load", pin, "data/load")], tmp_path, tmp_path, run="r")
     with pytest.raises(DataError, match=f"load: the run read {other}, and the tree pins {pin}"):
-        _check_data(replace(recorded, sets=(LockedSet("load", other, "data/load"),)), tmp_path, tmp_path)
+        bring([LockedSet("load", other, "data/load")], tmp_path, tmp_path, run="r")
 
 
-def test_a_file_of_ones_own_in_the_project_goes_into_the_tree_and_altered_it_is_refused(
-        run_id: str, store: Store, tmp_path: Path) -> None:
+def test_a_file_of_ones_own_in_the_project_goes_into_the_tree_and_altered_it_is_refused(tmp_path: Path) -> None:
     root, top = tmp_path / "root", tmp_path / "top"
     for folder in (root / "own", top):
         folder.mkdir(parents=True)
     (root / "own" / "load.csv").write_text("when,load\n1,2\n")
     read_then = LockedSet("load.csv", user_data(root / "own" / "load.csv").md5, "own/load.csv")
-    recorded = replace(read(run_id, store), sets=(read_then,))
-    _check_data(recorded, top, root)
+    bring([read_then], top, root, run="r")
     assert (top / "own" / "load.csv").read_text() == "when,load\n1,2\n"
     (top / "own" / "load.csv").unlink()
     (root / "own" / "load.csv").write_text("when,load\n1,3\n")
     with pytest.raises(DataError, match="was altered since the run read it"):
-        _check_data(recorded, top, root)
+        bring([read_then], top, root, run="r")
     assert not (top / "own" / "load.csv").exists()
-    out = replace(recorded, sets=(replace(read_then, path="../root/own/load.csv"),))
     with pytest.raises(DataError, match="leads out of the project"):
-        _check_data(out, top, root)
+        bring([replace(read_then, path="../root/own/load.csv")], top, root, run="r")
+
+
+@pytest.fixture
+def pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository, under a name that is no ASCII, with a set of the user's own in DVC's cache."""
+    root = tmp_path / "données" / "root"
+    root.mkdir(parents=True)
+    git(root, "init", "-q")
+    (root / ".dvc").mkdir()
+    (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    (root / "mine.csv").write_text("when,load\n1,2\n")
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    add(root / "mine.csv", "my-load", root)
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "pinned")
+    return root
+
+
+def test_a_set_of_ones_own_comes_from_dvc_by_its_pin_though_it_was_altered_here(pinned: Path, tmp_path: Path) -> None:
+    name = "data/my-load/mine.csv"
+    read_then = LockedSet("mine.csv", user_data(pinned / name).md5, name)
+    (pinned / name).write_text("when,load\n1,3\n")
+    top = tmp_path / "tree"
+    check_out(read_tree(pinned), pinned, top, run="r")
+    said: list[str] = []
+    bring([read_then], top, pinned, run="r", say=said.append)
+    assert (top / name).read_text() == "when,load\n1,2\n"
+    assert len(said) == 1
+    assert "(cache, md5" in said[0], "the clone has the cache of the repository"
+    assert (pinned / name).read_text() == "when,load\n1,3\n"
+
+
+def test_of_a_set_that_was_pinned_anew_a_run_gets_what_it_read_or_a_refusal(pinned: Path, tmp_path: Path) -> None:
+    name = "data/my-load/mine.csv"
+    (pinned / name).write_text("when,load\n1,4\n")  # read so by the run, and never pinned
+    read_then = LockedSet("mine.csv", user_data(pinned / name).md5, name)
+    check_out(read_tree(pinned), pinned, tmp_path / "tree", run="r")
+    bring([read_then], tmp_path / "tree", pinned, run="r")
+    assert (tmp_path / "tree" / name).read_text() == "when,load\n1,4\n"
+    check_out(read_tree(pinned), pinned, tmp_path / "other", run="r")
+    (pinned / name).write_text("when,load\n1,5\n")
+    with pytest.raises(DataError, match="was altered since the run read it"):
+        bring([read_then], tmp_path / "other", pinned, run="r")

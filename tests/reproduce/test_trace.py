@@ -20,6 +20,7 @@ from gatesweep.data import pins
 from gatesweep.data import store as dvc
 from gatesweep.data.dataset import Dataset
 from gatesweep.errors import NotFound
+from gatesweep.reproduce.compare import compare
 from gatesweep.reproduce.trace import is_checkpoint, trace
 from gatesweep.reproduce.trace_data import DataTrace
 from gatesweep.reproduce.trace_run import RunTrace
@@ -367,3 +368,20 @@ def test_a_checkpoint_is_known_by_its_content_and_not_by_its_name(world: World, 
     assert [is_checkpoint(tmp_path / name) for name in ("weights.npz", "state.ckpt", "arrays.npz", "damaged")] == [
         True, False, False, False]
     assert [is_checkpoint(folder) for folder in (checkpoint_of(world), world.root)] == [True, False]
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe{", b"{", b"[]", b'{"code": 3, "config": {}, "data": []}',
+                                  b'{"code": {}, "config": {}, "data": 5}', b'{"code": {}, "data": []}'])
+def test_of_a_run_whose_lock_is_none_the_tags_alone_speak(world: World, text: bytes) -> None:
+    place = Path(world.store.artifact(world.runs["old"], "lock.json"))
+    was = place.read_bytes()
+    try:
+        place.write_bytes(text)
+        found = world.trace(world.runs["old"])
+        noted = compare([world.runs["old"], world.runs["trial"]], world.store).notes
+    finally:
+        place.write_bytes(was)
+    assert (found.locked, found.code.commit, found.data[0].md5) == (False, world.old, world.pin_at(world.old))
+    assert not any("reproduce" in command for command in found.commands)
+    assert any(f"run {world.runs['old'][:8]} has no lock.json" in note for note in noted)
+    assert world.trace(world.runs["old"]).locked

@@ -14,10 +14,27 @@ from gatesweep.reproduce.verdict import comparable, judge
 WAS = {("train/loss", 1): 0.5, ("val/mae", 1): 2.0, ("train/loss", 2): 0.25, ("val/mae", 2): 1.0, ("test/mae", 0): 3.0}
 
 
-def test_equal_values_and_weights_are_bitwise_and_what_is_new_does_not_count() -> None:
-    found = judge(WAS, {**WAS, ("val/rmse", 1): 9.0}, weights=("a", "a"))
+def test_equal_values_and_weights_are_bitwise() -> None:
+    found = judge(WAS, {**WAS, ("test/rmse", 0): 9.0, ("baseline/test/mae", 0): 9.0}, weights=("a", "a"))
     assert (found.verdict, found.compared, found.different, found.first) == ("bitwise", 6, 0, None)
     assert judge({("val/mape", 1): math.nan}, {("val/mape", 1): math.nan}).verdict == "bitwise"
+
+
+@pytest.mark.parametrize("gone", [[("val/mae", 2)], [("val/mae", 1), ("val/mae", 2)], [("train/loss", 1)]])
+def test_a_value_that_the_run_has_lost_is_a_difference(gone: list[tuple[str, int]]) -> None:
+    left = {key: value for key, value in WAS.items() if key not in gone}
+    found = judge(left, WAS)
+    assert (found.verdict, found.compared, found.different) == ("diverged", 5, len(gone))
+    assert found.first is not None
+    assert (found.first.metric, found.first.step, found.first.was) == (*gone[0], None)
+    assert found.first.is_now == WAS[gone[0]]
+
+
+def test_another_code_may_record_more_but_no_gaps() -> None:
+    assert judge(WAS, {**WAS, ("val/rmse", 1): 9.0}).verdict == "diverged"
+    assert judge(WAS, {**WAS, ("val/rmse", 1): 9.0}, more=True).verdict == "bitwise"
+    left = {key: value for key, value in WAS.items() if key != ("val/mae", 1)}
+    assert judge(left, WAS, more=True).verdict == "diverged"
 
 
 @pytest.mark.parametrize(("key", "value", "verdict", "first"), [

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+import types
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from gatesweep.config.digest import digest
 from gatesweep.track import git
 from gatesweep.track.dress import as_yaml, flatten
+from gatesweep.track.git import read_tree
 from gatesweep.track.inputs import data_md5
 from gatesweep.track.lineage import collect, config_digest
 
@@ -92,6 +94,24 @@ def test_a_changed_file_that_is_no_utf8_comes_again_byte_for_byte(tree: Path, tm
     (tmp_path / "patch").write_text(patch)
     run_git(tmp_path / "again", "apply", str(tmp_path / "patch"))
     assert (tmp_path / "again" / "cell.py").read_bytes() == latin
+
+
+def test_an_imported_module_that_git_ignores_is_in_the_patch(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tree / ".gitignore").write_text("local/\n")
+    (tree / "local" / "deeper").mkdir(parents=True)
+    (tree / "local" / "deeper" / "own_cell.py").write_text("forget = 3\n")
+    (tree / "local" / "unused.py").write_text("forget = 4\n")
+    run_git(tree, "add", ".gitignore")
+    run_git(tree, "commit", "-q", "-m", "ignored")
+    assert read_tree(tree / "local").patch is None
+    module = types.ModuleType("own_cell")
+    module.__file__ = str(tree / "local" / "deeper" / "own_cell.py")
+    monkeypatch.setitem(sys.modules, "own_cell", module)
+    found = read_tree(tree / "local")
+    assert found.captured == found.untracked == ("local/deeper/own_cell.py",)
+    assert (found.lost, found.folder) == (None, "local")
+    assert "+forget = 3" in str(found.patch)
+    assert "unused" not in str(found.patch)
 
 
 def test_a_renamed_file_is_a_change_and_its_old_name_no_status_line(tree: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gatesweep.api.places import here as home_here
 from gatesweep.api.places import open_store
 from gatesweep.config.places import find_root
-from gatesweep.errors import UserError
+from gatesweep.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from gatesweep.reproduce.compare import Comparison
@@ -45,6 +45,8 @@ def reproduce(name: str, *, epochs: int | None = None, here: bool = False, toler
     from gatesweep.reproduce.reproduce import reproduce as train_again
     from gatesweep.reproduce.sweeps import is_sweep, reproduce_sweep
 
+    if isinstance(overrides, str):
+        raise ConfigError("takes a list of KEY=VALUE", place="overrides", hint=f"overrides=[{overrides!r}]")
     store, root = open_store(), find_root() or Path.cwd()
     tolerance = TOLERANCE if tolerance is None else tolerance
     how = How(epochs, tolerance, python, strict, tuple(overrides), Path(on) if on is not None else None)

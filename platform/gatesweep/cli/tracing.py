@@ -60,7 +60,9 @@ def _tree_of_run(found: RunTrace) -> Tree:
     run.add(_tree(_words_of_code(found.code)))
     for each in found.data:
         run.add(_tree(_words_of_data(each)))
-    if not found.data:
+    if not found.locked:
+        run.add(_tree("its lock.json is missing or altered: only its tags speak, and it cannot be trained again"))
+    elif not found.data:
         run.add(_tree("no data: it made its own, or did not say"))
     again = run.add(_tree("to get it back"))
     for command in found.commands:

@@ -23,6 +23,7 @@ def train(file: Path, overrides: list[str], epochs: int | None, out: Path | None
     from gatesweep.runs.experiment import load_experiment
 
     config = load_experiment(file, overrides)
+    _check_epochs(epochs, config.trainer.max_epochs)
     from gatesweep import api
 
     with _progress(config.trainer.monitor, config.trainer.max_epochs) as bar:
@@ -33,6 +34,14 @@ def train(file: Path, overrides: list[str], epochs: int | None, out: Path | None
             listener.callbacks += (StopAfter(epochs),)
         result = api.run(config, listener=listener, out=out)
     _print(result, as_json)
+
+
+def _check_epochs(epochs: int | None, schedule: int) -> None:
+    if epochs is not None and epochs > schedule:
+        from gatesweep.errors import ConfigError
+
+        raise ConfigError(f"the schedule has {schedule} epochs, and {epochs} are asked for", place="--epochs",
+                          hint=f"a longer schedule is --set trainer.max_epochs={epochs}")
 
 
 def resume_run(run_id: str, overrides: list[str], *, as_json: bool) -> None:

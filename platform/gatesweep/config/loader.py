@@ -34,6 +34,9 @@ def override(raw: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: an assignment without `=`, or a path that leads through a plain value.
     """
+    if isinstance(assignments, str):
+        raise ConfigError(f"takes a list of KEY=VALUE, and got the text {assignments!r}", place="overrides",
+                          hint=f"overrides=[{assignments!r}]")
     result = copy.deepcopy(raw)
     for assignment in assignments:
         key, equals, text = assignment.partition("=")

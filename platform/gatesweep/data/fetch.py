@@ -6,6 +6,9 @@
 On a worker of a cluster `use(fetcher)` puts another road in the place of these: see `node`.
 
 Whatever the road, the bytes must hash to the pin before the folder gets its name.
+
+    user_data(path)    a user's own file or folder; one that belongs to a set of `data.dvc` is held to that set's pin,
+                       and fetched like it
 """
 
 from __future__ import annotations
@@ -15,9 +18,8 @@ from pathlib import Path
 
 from ..config.places import PIN_FILE, find_root, home
 from ..errors import DataError
-from . import archives, catalogue, objects, pins, sources, store
+from . import archives, catalogue, objects, own, pins, sources, store
 from .dataset import Dataset, fetcher, use
-from .own import user_data, user_file, user_folder
 from .pins import Pin
 from .revisions import committed
 from .scratch import Say, one_at_a_time, scratch, swap_in
@@ -47,10 +49,48 @@ def ensure(name: str, *, root: Path | None = None, say: Say = _log.info) -> Data
     if not pins.is_present(pin.path):
         return pull(name, root=root, say=say)
     _refuse_differences(pin, root)
-    if root is not None and (was := committed(root, name)) not in (None, pin.md5):
-        say(f"note: {PIN_FILE} pins {name} anew since the last commit ({was} there); "
-            "gatesweep data diff HEAD shows what changed")
+    _say_where_new(pin, root, say)
     return _dataset(pin, "present")
+
+
+def user_data(path: str | Path, *, say: Say = _log.info) -> Dataset:
+    """A file or a folder of the user's own; what belongs to a pinned set is as it was pinned.
+
+    Raises:
+        DataError: as `own.user_data`; or it belongs to a set of `data.dvc` that was altered or cannot be fetched.
+    """
+    _hold_to_its_pin(path, say)
+    return own.user_data(path)
+
+
+def user_file(path: str | Path, *, say: Say = _log.info) -> Dataset:
+    """As `user_data`, of a file alone."""
+    _hold_to_its_pin(path, say)
+    return own.user_file(path)
+
+
+def user_folder(path: str | Path, *, say: Say = _log.info) -> Dataset:
+    """As `user_data`, of a folder alone."""
+    _hold_to_its_pin(path, say)
+    return own.user_folder(path)
+
+
+def _hold_to_its_pin(path: str | Path, say: Say) -> None:
+    """On a worker nothing is asked: the driver has, and tells it the digest."""
+    pin, root = own.set_around(path), find_root()
+    if pin is None or fetcher() is not None:
+        return
+    if not pins.is_present(pin.path):
+        pull(pin.name, root=root, say=say)
+    else:
+        _refuse_differences(pin, root)
+        _say_where_new(pin, root, say)
+
+
+def _say_where_new(pin: Pin, root: Path | None, say: Say) -> None:
+    if root is not None and (was := committed(root, pin.name)) not in (None, pin.md5):
+        say(f"note: {PIN_FILE} pins {pin.name} anew since the last commit ({was} there); "
+            "gatesweep data diff HEAD shows what changed")
 
 
 def pull(name: str, *, root: Path | None = None, force: bool = False, say: Say = _log.info) -> Dataset:
@@ -85,8 +125,10 @@ def _dataset(pin: Pin, road: str) -> Dataset:
 def _refuse_differences(pin: Pin, root: Path | None) -> None:
     found = pins.differences(pin, root)
     if found:
+        anew = "" if pin.name in catalogue.names() else (
+            f"; gatesweep data add {pin.path} --name {pin.name} --replace pins what is there now")  # fmt: skip
         raise DataError("; ".join(str(each) for each in found), place=f"data set {pin.name!r}",
-                        hint=f"gatesweep data pull {pin.name} --force restores it")
+                        hint=f"gatesweep data pull {pin.name} --force restores it{anew}")
 
 
 def _fetch(pin: Pin, root: Path | None, say: Say) -> str:

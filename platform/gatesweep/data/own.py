@@ -86,17 +86,18 @@ def _brought(path: str | Path, what: str) -> Dataset:
     other = fetcher()
     found = other.own_file(path) if other is not None else None
     if found is None:
-        name = _set_of(path)
+        pin = set_around(path)
         raise DataError(f"no such {what}", place=str(path),
-                        hint=f"gatesweep data pull {name} brings it" if name else f"paths count from {Path.cwd()}")
+                        hint=f"gatesweep data pull {pin.name} brings it" if pin else f"paths count from {Path.cwd()}")
     return found
 
 
-def _set_of(path: str | Path) -> str | None:
-    """The set of `data.dvc` that a path belongs to."""
-    place, root = Path(path).expanduser().absolute(), find_root()
+def set_around(path: str | Path) -> pins.Pin | None:
+    """The pinned set of `data.dvc` that a path is, or belongs to."""
+    asked, root = Path(path).expanduser(), find_root()
     found = pins.read_pins(root).values() if root else ()
-    return next((pin.name for pin in found if place.is_relative_to(pin.path)), None)
+    places = (asked.absolute(), asked.resolve())
+    return next((pin for pin in found if any(place.is_relative_to(pin.path) for place in places)), None)
 
 
 def _unreadable(error: OSError, place: Path) -> DataError:

@@ -1,4 +1,7 @@
-"""What `gatesweep data list` shows: each set's licence and origin, size, rows, pin, and its state on this machine."""
+"""What `gatesweep data list` shows: each set's licence and origin, size, rows, pin, and its state on this machine.
+
+The sets are those of the catalogue, and users' own that `data.dvc` pins, of which less is known.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ class SetStatus:
     """The package that carries it, with its version and its own licence."""
 
     size_bytes: int
-    rows: int
+    rows: int | None
+    """None of a set of the user's own: nobody counted."""
+
     series: list[str]
     """Empty where the set is of another kind."""
 
@@ -36,7 +41,7 @@ class SetStatus:
     state: State
     path: str
     differences: list[str]
-    kind: catalogue.Kind
+    kind: catalogue.Kind | Literal["own"]
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -50,18 +55,28 @@ def status(name: str, *, root: Path | None = None) -> SetStatus:
         DataError: there is no such set.
     """
     root = root or find_root()
-    entry = catalogue.entry(name)
-    source = catalogue.load().sources[entry.source]
     pin = pins.expected(name, root)
     present = pins.is_present(pin.path)
     found = [str(each) for each in pins.differences(pin, root)] if present else []
     pinned = pin.md5 if root and name in pins.read_pins(root) else None
     state: State = "altered" if found else "verified" if present else "absent"
+    if name not in catalogue.names():
+        return SetStatus(name, "a set of your own", "yours to know", "gatesweep data add", "data.dvc",
+                         pin.size_bytes or 0, None, [], pinned, state, str(pin.path), found, "own")
+    entry = catalogue.entry(name)
+    source = catalogue.load().sources[entry.source]
     return SetStatus(name, entry.title, entry.licence, entry.origin,
                      f"{source.package} {source.version} ({source.licence})", entry.size_bytes, entry.rows,
                      list(entry.series), pinned, state, str(pin.path), found, entry.kind)
 
 
 def statuses(*, root: Path | None = None) -> list[SetStatus]:
-    """The state of every set of the catalogue."""
-    return [status(name, root=root) for name in catalogue.names()]
+    """The state of every set."""
+    root = root or find_root()
+    return [status(name, root=root) for name in names(root)]
+
+
+def names(root: Path | None) -> list[str]:
+    """Of the catalogue's sets, and of the user's own after them."""
+    known, pinned = list(catalogue.names()), pins.read_pins(root) if root else {}
+    return known + [name for name in pinned if name not in known]

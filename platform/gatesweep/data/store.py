@@ -129,24 +129,25 @@ def enter(root: Path, pin: Pin) -> None:
 
 
 def lend(root: Path, clone: Path) -> None:
-    """Make the DVC repository of a clone use the cache and the default remote of `root`, with its local settings.
+    """Make the DVC repository of a fresh clone use the cache and the default remote of `root`, with its local settings.
 
     Raises:
-        DataError: DVC does not take the settings.
+        DataError: DVC's settings cannot be written.
     """
-    from dvc.config import Config, ConfigError
+    from configobj import ConfigObj
 
     with open_repo(root) as repo:
-        cache, address = str(repo.cache.local.path), repo.config["core"].get("remote")
-        remote = dict(repo.config["remote"][address]) if address else {}
+        name = repo.config["core"].get("remote")
+        lent: dict[str, dict[str, str]] = {"cache": {"dir": str(repo.cache.local_cache_dir)}}
+        if name:
+            lent["core"] = {"remote": name}
+            lent[f'remote "{name}"'] = {key: str(value) for key, value in repo.config["remote"][name].items()}
+    place = clone / ".dvc" / "config.local"
     try:
-        with Config(str(clone / ".dvc"), validate=False).edit("local", validate=False) as settings:
-            settings.setdefault("cache", {})["dir"] = cache
-            if address:
-                settings.setdefault("core", {})["remote"] = address
-                settings.setdefault("remote", {})[address] = remote
-    except (ConfigError, OSError, UnicodeError) as error:  # DVC writes paths in ASCII alone
-        raise DataError(f"DVC's settings cannot be lent: {first_line(error)}", place=str(clone / ".dvc")) from error
+        with place.open("wb") as file:  # not by DVC's own editor, which writes ASCII alone
+            ConfigObj(lent, encoding="utf-8").write(file)
+    except OSError as error:
+        raise DataError(f"DVC's settings cannot be lent: {first_line(error)}", place=str(place)) from error
 
 
 def write_pin(root: Path, pin: Pin) -> None:

@@ -55,6 +55,31 @@ def interpreter(packages: Mapping[str, str], python: str, home: Path, say: Calla
     return str(folder / "bin" / "python")
 
 
+NEEDED = ("torch", "pytorch_lightning", "mlflow", "dvc", "pandas", "pydantic", "typer")
+_FINDS = "import sys, importlib.util as u; print(' '.join(n for n in sys.argv[1:] if u.find_spec(n) is None))"
+
+
+def checked(python: str) -> str:
+    """An interpreter that a user names.
+
+    Raises:
+        UserError: it is none, or lacks what a training imports.
+    """
+    try:
+        done = subprocess.run([python, "-c", _FINDS, *NEEDED], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"does not start: {getattr(error, 'strerror', None) or error}", place=f"--python {python}",
+                        hint="name an interpreter, e.g. --python /opt/venv/bin/python") from error
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise UserError(f"is no Python that works: {said}", place=f"--python {python}",
+                        hint="name an interpreter, e.g. --python /opt/venv/bin/python")
+    if lacks := done.stdout.strip():
+        raise UserError(f"lacks {lacks.replace(' ', ', ')}", place=f"--python {python}",
+                        hint="--env strict builds an environment with the packages of the lock")
+    return python
+
+
 def _build(folder: Path, pins: Mapping[str, str]) -> None:
     """In its place at once, for a venv cannot be moved; one without its mark is begun anew."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -7,41 +7,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
+import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gatesweep.config.places import PIN_FILE
-from gatesweep.config.yaml_file import parse, read_mapping
-from gatesweep.data.own import user_data
-from gatesweep.data.pins import read_pins
-from gatesweep.errors import DataError, NotFound, UserError
+from gatesweep.config.loader import did_you_mean, override
+from gatesweep.errors import ConfigError, UserError
+from gatesweep.launch.config import load_cluster
 from gatesweep.reproduce.again import train_again
 from gatesweep.reproduce.causes import ranked
+from gatesweep.reproduce.data_again import MOVED, bring
 from gatesweep.reproduce.differences import Difference, differences
 from gatesweep.reproduce.elsewhere import its_store, run_of, train_on
-from gatesweep.reproduce.envs import interpreter
+from gatesweep.reproduce.envs import checked, interpreter
+from gatesweep.reproduce.recorded import Recorded, read, trained
 from gatesweep.reproduce.source import Sources
-from gatesweep.reproduce.verdict import TOLERANCE, Values, Verdict, comparable, finite, judge
-from gatesweep.runs.lookup import find
-from gatesweep.track.addresses import (
-    CONFIG_DIGEST,
-    LOCK_DIGEST,
-    OUTCOME,
-    REPRODUCED_BY,
-    REPRODUCES,
-    TRIAL_ID,
-    VERDICT,
-    WEIGHTS,
-)
-from gatesweep.track.dress import as_yaml
-from gatesweep.track.lineage import Lock, LockedSet, read_lock
-from gatesweep.track.store import Store, StoredRun
+from gatesweep.reproduce.verdict import TOLERANCE, Verdict, comparable, finite, judge
+from gatesweep.track.addresses import OUTCOME, REPRODUCED_BY, REPRODUCES, TRIAL_ID, VERDICT, WEIGHTS
+from gatesweep.track.dress import as_yaml, flatten
+from gatesweep.track.store import Store
 
 Say = Callable[[str], None]
 
@@ -76,22 +64,6 @@ class Reproduction:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A run and everything that is needed to train it again."""
-
-    run: StoredRun
-    lock: Lock
-    told: Mapping[str, Any]
-    sets: tuple[LockedSet, ...]
-    values: Values
-
-    @property
-    def trained(self) -> int:
-        """Epochs that it recorded."""
-        return _trained(self.values)
-
-
-@dataclass(frozen=True)
 class How:
     """What is asked of a reproduction."""
 
@@ -114,9 +86,20 @@ class How:
     """A cluster's file: train there, with its packages, the whole schedule."""
 
     def __post_init__(self) -> None:
+        if self.epochs is not None and self.epochs < 1:
+            raise UserError(f"one epoch at least is compared, and {self.epochs} are asked for", place="--epochs")
+        if not 0.0 <= self.tolerance < math.inf:
+            raise UserError(f"{self.tolerance:g} is no tolerance", place="--tolerance",
+                            hint=f"a number from 0 on; {TOLERANCE:g} where none is given")
         if self.on is not None and (self.epochs is not None or self.python is not None or self.strict):
             raise UserError("a cluster trains the whole schedule with packages of its own", place="--on",
                             hint="leave --epochs, --python and --env out")
+
+    @property
+    def moved(self) -> Path | None:
+        """Where the run's own file or folder lies now, as `--set data.path=…` says."""
+        found = [each.partition("=")[2] for each in self.overrides if each.partition("=")[0].strip() == MOVED]
+        return Path(found[-1]).expanduser().absolute() if found else None
 
 
 def reproduce(name: str, store: Store, how: How = How(), *, root: Path, here: bool = False,
@@ -140,8 +123,12 @@ def train_and_compare(name: str, store: Store, sources: Sources, how: How = How(
     """One run of `reproduce`, whose tree may be there already."""
     recorded = read(name, store)
     run, asked = recorded.run, _epochs(recorded, how.epochs)
+    overrides = _checked_overrides(recorded, how)
+    if how.on is not None:
+        load_cluster(how.on)
+    python = checked(how.python) if how.python else sys.executable
     top, folder = sources.of(recorded.lock.tree, run=f"run {run.run_id}")
-    _check_data(recorded, top, sources.root)
+    bring(recorded.sets, top, sources.root, run=run.run_id, moved=how.moved, path=recorded.path, say=say)
     config = sources.scratch / f"{run.run_id}.yaml"
     config.write_text(as_yaml(recorded.told["config"]), encoding="utf-8")
     alone = bool(how.overrides) or sources.here  # what another code or setting gives says nothing of the run
@@ -150,67 +137,33 @@ def train_and_compare(name: str, store: Store, sources: Sources, how: How = How(
     say(f"training {name} again, {epochs}, {code}")
     if how.on is not None:
         followed = train_on(how.on, config, folder, store, environment=recorded.lock.environment, top=top,
-                            overrides=how.overrides, say=say)  # fmt: skip
+                            overrides=overrides, say=say)  # fmt: skip
         with its_store(how.on, store.home) as theirs:
             return _compared(recorded, theirs, run_of(followed, theirs), store, asked, how.tolerance,
                              alone=alone)  # fmt: skip
-    python = how.python or sys.executable
     if how.strict:
         python = interpreter(recorded.lock.packages, recorded.lock.python, store.home, say)
     rerun_id = train_again(config, folder, store, environment=recorded.lock.environment, epochs=asked, top=top,
-                           overrides=how.overrides, python=python)  # fmt: skip
+                           overrides=overrides, python=python)  # fmt: skip
     return _compared(recorded, store, rerun_id, store, asked, how.tolerance, alone=alone)
 
 
-def read(name: str, store: Store) -> Recorded:
-    """What the store has of a run.
+def _checked_overrides(recorded: Recorded, how: How) -> tuple[str, ...]:
+    """As the old tree's command line takes them, which stands in another folder.
 
     Raises:
-        NotFound: there is no such run, or it was not recorded by gatesweep.
-        UserError: it is still going on, trained nothing, or its lock was altered.
+        ConfigError: no KEY=VALUE, or a key that the recorded configuration, which has every field, does not have.
     """
-    run = find(name, store)
-    try:
-        text = store.artifact(run.run_id, "lock.json").read_text(encoding="utf-8")
-        patch = store.artifact(run.run_id, "diff.patch") if json.loads(text)["code"]["patch"] else None
-        lock, sets = read_lock(text, patch.read_bytes().decode() if patch else None)
-    except NotFound as error:
-        raise NotFound(f"has no {error.place or 'lock.json'}: not a run that can be trained again",
-                       place=f"run {run.run_id}", hint="gatesweep list --runs shows the runs") from error  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"cannot be read: {error!r}", place=f"run {run.run_id}: lock.json",
-                        hint="was the artifact altered?") from error  # fmt: skip
-    _refuse_altered(run, text, lock)
-    if read_mapping(store.artifact(run.run_id, "config.yaml")) != parse(as_yaml(lock.config), "lock.json"):
-        raise UserError("was altered after it was written: lock.json has another configuration",
-                        place=f"run {run.run_id}: config.yaml", hint="restore the artifact from a backup of the store")
-    if run.status == "RUNNING":
-        raise UserError("is still going on", place=f"run {run.run_id}", hint="wait until it has ended")
-    values = {(point.key, point.step): point.value for key in run.metrics for point in store.history(run.run_id, key)}
-    found = Recorded(run, lock, json.loads(text), tuple(sets), values)
-    if not found.trained:
-        why = run.tags.get(OUTCOME, "its outcome is not known")
-        raise UserError(f"recorded not one epoch ({why}): there is nothing to compare", place=f"run {run.run_id}")
-    return found
-
-
-def _trained(values: Values) -> int:
-    return max((step for metric, step in values if metric.startswith(("train/", "val/"))), default=0)
-
-
-def _refuse_altered(run: StoredRun, text: str, lock: Lock) -> None:
-    """The tags hold what the files must hash to."""
-    wanted, digest = run.tags.get(LOCK_DIGEST), hashlib.sha256(text.encode()).hexdigest()
-    told = json.loads(text)["config_digest"]
-    altered = ["lock.json"] * (wanted not in (None, digest) or not lock.config_digest == told == run.tags.get(
-        CONFIG_DIGEST, told))  # fmt: skip
-    patched = json.loads(text)["code"].get("patch_sha256")
-    if patched and patched != hashlib.sha256((lock.diff or "").encode()).hexdigest():
-        altered.append("diff.patch")
-    if altered:
-        raise UserError("was altered after it was written: its digest is another",
-                        place=f"run {run.run_id}: {altered[0]}",
-                        hint="restore the artifact from a backup of the store")  # fmt: skip
+    override(dict(recorded.lock.config), how.overrides)
+    known = flatten(recorded.lock.config)
+    for each in how.overrides:
+        key = each.partition("=")[0].strip()
+        if not any(key == have or have.startswith(f"{key}.") or key.startswith(f"{have}.") for have in known):
+            raise ConfigError(f"the run's configuration has no '{key}'", place=f"--set {each}",
+                              hint=did_you_mean(key, known))
+    there = how.moved
+    return tuple(f"{MOVED}={there}" if there is not None and there.exists() and each.partition("=")[0].strip() == MOVED
+                 else each for each in how.overrides)
 
 
 def _epochs(recorded: Recorded, asked: int | None) -> int | None:
@@ -222,31 +175,6 @@ def _epochs(recorded: Recorded, asked: int | None) -> int | None:
     return None if recorded.run.tags.get(OUTCOME) == "completed" else recorded.trained
 
 
-def _check_data(recorded: Recorded, top: Path, root: Path) -> None:
-    """The tree pins what the run read, and a user's own files are as they were; of the project's, which git does not
-    have, the tree gets a copy."""
-    pins = read_pins(top) if (top / PIN_FILE).is_file() else {}
-    for each in recorded.sets:
-        if each.name in pins and pins[each.name].md5 == each.md5:
-            continue
-        if ".." in Path(each.path).parts:
-            raise DataError(f"'{each.path}' leads out of the project", place=f"run {recorded.run.run_id}: lock.json",
-                            hint="was the lock altered?")  # fmt: skip
-        place = Path(each.path) if Path(each.path).is_absolute() else top / each.path
-        if each.name in pins:
-            raise DataError(f"the run read {each.md5}, and the tree pins {pins[each.name].md5}", place=each.name,
-                            hint="--here needs the recorded pin: git checkout it, or leave --here out")  # fmt: skip
-        there = place if place.exists() or Path(each.path).is_absolute() else root / each.path
-        if there.exists() and user_data(there).md5 != each.md5:
-            raise DataError(f"was altered since the run read it: its md5 was {each.md5}, and is another",
-                            place=str(there), hint="put the old bytes back, from a backup or from dvc")  # fmt: skip
-        if there != place and there.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            (shutil.copytree if there.is_dir() else shutil.copyfile)(there, place)
-        elif Path(each.path).is_absolute() and not place.exists():
-            raise DataError(f"is not there any more; the run read the file of md5 {each.md5}", place=str(place))
-
-
 def _compared(recorded: Recorded, theirs: Store, rerun_id: str, store: Store, epochs: int | None, tolerance: float,
               *, alone: bool = False) -> Reproduction:  # fmt: skip
     """Judge, and link the two runs; the rerun may be in a cluster's store.
@@ -256,11 +184,11 @@ def _compared(recorded: Recorded, theirs: Store, rerun_id: str, store: Store, ep
     again = theirs.get_run(rerun_id)
     values = {(point.key, point.step): point.value for key in again.metrics for point in theirs.history(rerun_id, key)}
     partial = epochs if epochs is not None and epochs < recorded.trained else None
-    same_end = _trained(values) == recorded.trained
+    same_end = trained(values) == recorded.trained
     was = comparable(recorded.values, epochs=epochs)
     if TRIAL_ID in again.tags:  # of a sweep, which has the baseline's scores once, not in each trial
         was = {key: value for key, value in was.items() if not key[0].startswith("baseline/")}
-    judged = judge(was, comparable(values),
+    judged = judge(was, comparable(values, epochs=epochs), more=alone,
                    weights=(recorded.run.tags.get(WEIGHTS), again.tags.get(WEIGHTS)) if same_end else (None, None),
                    tolerance=tolerance)  # fmt: skip
     now = json.loads(theirs.artifact(rerun_id, "lock.json").read_text(encoding="utf-8"))

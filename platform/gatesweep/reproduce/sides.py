@@ -19,6 +19,7 @@ from gatesweep.reproduce.differences import CONFIG, DATA
 from gatesweep.reproduce.group import is_completed, members
 from gatesweep.runs.lookup import find
 from gatesweep.track.addresses import COMMIT, KIND, OUTCOME, SWEEP_ID, TRIAL_ID
+from gatesweep.track.lineage import told_in
 from gatesweep.track.store import Store, StoredRun
 
 GROUP = "seeds:"
@@ -110,7 +111,8 @@ def _told_apart(sides: list[Side]) -> list[Side]:
 
 
 def _member(run: StoredRun, store: Store) -> Member:
-    lock = _json(run, store)
+    text = _artifact(run, store, "lock.json")
+    lock = None if text is None else told_in(text)
     if lock is None:
         pins = [{"name": name, "md5": md5} for name, md5 in sorted(run.datasets.items())]
         return Member(run, {CONFIG: _config_without_lock(run, store), DATA: pins}, locked=False)
@@ -119,15 +121,6 @@ def _member(run: StoredRun, store: Store) -> Member:
         digest = hashlib.sha256(patch.encode()).hexdigest()[:12]
         lock = {**lock, "code": {**lock["code"], "patch": f"sha256 {digest}"}}
     return Member(run, lock, locked=True)
-
-
-def _json(run: StoredRun, store: Store) -> dict[str, Any] | None:
-    text = _artifact(run, store, "lock.json")
-    try:
-        lock = None if text is None else json.loads(text)
-    except ValueError:
-        return None
-    return lock if isinstance(lock, dict) and isinstance(lock.get("code"), dict) else None
 
 
 def _config_without_lock(run: StoredRun, store: Store) -> dict[str, Any]:
@@ -149,7 +142,7 @@ def _value(text: str) -> Any:
 
 def _artifact(run: StoredRun, store: Store, name: str) -> str | None:
     try:
-        return store.artifact(run.run_id, name).read_text(encoding="utf-8")
+        return store.artifact(run.run_id, name).read_bytes().decode(errors="replace")
     except NotFound:
         return None
 

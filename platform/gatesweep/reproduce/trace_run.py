@@ -6,7 +6,6 @@ of git and of the files.
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from gatesweep.data.revisions import git
 from gatesweep.errors import DataError, NotFound
 from gatesweep.track import addresses as names
 from gatesweep.track.git import without_credentials
+from gatesweep.track.lineage import told_in
 from gatesweep.track.vendor import public
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class RunTrace:
     data: tuple[DataUsed, ...]
     commands: tuple[str, ...]
     """In this order: the code, the data, the run again."""
+    locked: bool
+    """Whether it has a `lock.json` that can be read; without one the tags alone speak, and it cannot be had again."""
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -89,16 +91,16 @@ def trace_run(run: StoredRun, store: Store, *, given: str, kind: Kind, root: Pat
     tags = run.tags
     return RunTrace(given, kind, run.run_id, run.name, run.status, tags.get(names.OUTCOME), public(store.uri),
                     tags.get(names.TRIAL_ID), tags.get(names.SWEEP_ID), tags.get(names.PARENT),
-                    tags.get(names.CONFIG_DIGEST), code, data, _commands(run, code, data))
+                    tags.get(names.CONFIG_DIGEST), code, data, _commands(run, code, data, locked=bool(lock)),
+                    bool(lock))
 
 
 def _lock(run: StoredRun, store: Store) -> dict[str, Any]:
     """`lock.json`; of a run that has none (another program's, or one that died at birth) nothing."""
     try:
-        told = json.loads(store.artifact(run.run_id, "lock.json").read_text(encoding="utf-8"))
-    except (NotFound, ValueError):
+        return told_in(store.artifact(run.run_id, "lock.json").read_bytes().decode(errors="replace")) or {}
+    except NotFound:
         return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _told_by_mlflow(run: StoredRun) -> list[dict[str, Any]]:
@@ -146,7 +148,7 @@ def _is_pinned(name: str, path: str, md5: str, root: Path) -> bool:
     return (manifest(pin, root) or {}).get(inside) == md5
 
 
-def _commands(run: StoredRun, code: Code, data: tuple[DataUsed, ...]) -> tuple[str, ...]:
+def _commands(run: StoredRun, code: Code, data: tuple[DataUsed, ...], *, locked: bool) -> tuple[str, ...]:
     """What to type, in this order; `reproduce` does all of it in a folder of its own."""
     told = []
     if code.commit:
@@ -158,5 +160,7 @@ def _commands(run: StoredRun, code: Code, data: tuple[DataUsed, ...]) -> tuple[s
     sets = dict.fromkeys(each.set for each in data if each.set)
     if sets:
         told.append(f"gatesweep data pull {' '.join(map(shlex.quote, sets))}")
-    is_sweep = run.tags.get(names.KIND) == "sweep"
-    return (*told, f"gatesweep reproduce {run.tags[names.SWEEP_ID] if is_sweep else run.run_id}")
+    if locked:
+        is_sweep = run.tags.get(names.KIND) == "sweep"
+        told.append(f"gatesweep reproduce {run.tags[names.SWEEP_ID] if is_sweep else run.run_id}")
+    return tuple(told)

@@ -80,21 +80,25 @@ def comparable(values: Values, *, epochs: int | None = None) -> dict[tuple[str, 
 
 
 def judge(was: Values, now: Values, *, weights: Sequence[str | None] = (None, None),
-          tolerance: float = TOLERANCE) -> Verdict:  # fmt: skip
+          tolerance: float = TOLERANCE, more: bool = False) -> Verdict:  # fmt: skip
     """Compare what a run recorded with what its rerun did.
 
     Args:
-        was, now: as `comparable` gives them; what the rerun has besides does not count.
+        was, now: as `comparable` gives them, of the same epochs. A value that one of them alone has is a difference;
+            but a metric that the run never recorded is none if `more`, or if it is a score that comes once.
         weights: the hashes of both; compared where both are known.
+        more: the rerun's code is another, and may record what the run's did not.
     """
-    odd = [(key, was[key], now.get(key)) for key in was if not _same(was[key], now.get(key))]
+    names = {metric for metric, _ in was}
+    lost = [key for key in now if key not in was and (key[0] in names or not (more or key[0].startswith(_ONCE)))]
+    odd = [(key, was.get(key), now.get(key)) for key in (*was, *lost) if not _same(was.get(key), now.get(key))]
     largest = max((_apart(one, other) for _, one, other in odd), default=0.0)
     found = [FirstDifference(metric, step, one, other) for (metric, step), one, other in odd]
     first = min(found, key=_order, default=None)
     hashed = all(weights)
     if hashed and weights[0] != weights[1] and first is None:
         first = FirstDifference(WEIGHTS, max((step for _, step in was), default=0), *weights)
-    count = len(was) + hashed
+    count = len(was) + len(lost) + hashed
     different = len(odd) + (hashed and weights[0] != weights[1])
     if not different:
         return Verdict("bitwise", count, 0, 0.0, None)
@@ -108,11 +112,13 @@ def _order(each: FirstDifference) -> tuple[float, bool, str]:
     return (math.inf if once else each.step, not each.metric.startswith("train/"), each.metric)
 
 
-def _same(one: float, other: float | None) -> bool:
-    return other is not None and (one == other or (math.isnan(one) and math.isnan(other)))
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return False
+    return one == other or (math.isnan(one) and math.isnan(other))
 
 
-def _apart(one: float, other: float | None) -> float:
-    if other is None or not (math.isfinite(one) and math.isfinite(other)):
+def _apart(one: float | None, other: float | None) -> float:
+    if one is None or other is None or not (math.isfinite(one) and math.isfinite(other)):
         return math.inf
     return abs(one - other) / max(abs(one), _TINY)

@@ -95,6 +95,17 @@ def read_lock(text: str, patch: str | None = None) -> tuple[Lock, list[LockedSet
     return lock, [LockedSet(pin["name"], pin["md5"], pin["path"]) for pin in told["data"]]
 
 
+def told_in(text: str) -> dict[str, Any] | None:
+    """What a `lock.json` tells, of whatever version; None where it was altered into something that is no lock."""
+    try:
+        told = json.loads(text)
+        pins = [(str(pin["name"]), str(pin["md5"])) for pin in told["data"]]
+    except (ValueError, KeyError, TypeError):
+        return None
+    parts = all(isinstance(told.get(part), dict) for part in ("code", "config"))
+    return told if parts and len(pins) == len(told["data"]) else None
+
+
 def config_digest(config: Mapping[str, Any]) -> str:
     """The digest of a training's configuration: its name, and what is kept of it, do not count."""
     return digest({key: value for key, value in config.items() if key not in _NOT_THE_TRAINING})

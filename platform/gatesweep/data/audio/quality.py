@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from .. import catalogue
-from ..fetch import ensure, user_data
+from ..fetch import ensure
+from ..own import user_data
 from ..scratch import Say
 from .characters import read_characters
 from .commands import is_commands, read_commands

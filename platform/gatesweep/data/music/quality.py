@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from .. import catalogue
-from ..fetch import ensure, user_data
+from ..fetch import ensure
+from ..own import user_data
 from ..scratch import Say
 from .reading import read_music
 from .rolls import Music, Piece, exact_key, tune_key

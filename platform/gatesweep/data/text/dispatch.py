@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ...errors import DataError
 from .. import catalogue
-from ..fetch import ensure, user_data
+from ..fetch import ensure
+from ..own import user_data
 from ..scratch import Say
 from .imdb import is_imdb, read_imdb
 from .labelled import read_labelled_csv

@@ -18,8 +18,7 @@ from gatesweep.data.audio.commands import is_commands, read_commands
 from gatesweep.data.audio.fsdd import is_fsdd, read_fsdd
 from gatesweep.data.audio.recordings import Recording, Recordings
 from gatesweep.data.audio.transcripts import read_transcripts
-from gatesweep.data.fetch import Dataset, ensure
-from gatesweep.data.own import user_folder
+from gatesweep.data.fetch import Dataset, ensure, user_folder
 from gatesweep.errors import DataError
 from gatesweep.tasks.speech.config import EMBEDDED, SpeechData
 

@@ -12,8 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from gatesweep.data.audio.vowels import read_vowels
-from gatesweep.data.fetch import user_file
-from gatesweep.data.own import user_folder
+from gatesweep.data.fetch import user_file, user_folder
 from gatesweep.tasks.base import Baseline
 from gatesweep.tasks.speech import baselines, figures
 from gatesweep.tasks.speech.config import SpeechData, SpeechModel

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gatesweep.data.fetch import Dataset, ensure
-from gatesweep.data.own import user_folder
+from gatesweep.data.fetch import Dataset, ensure, user_folder
 from gatesweep.data.text.account import TextAccount
 from gatesweep.data.text.normal import text_key
 from gatesweep.data.text.pairs import Pair, Pairs
