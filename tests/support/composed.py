@@ -6,6 +6,7 @@ are run by hand, service by service, in the order that the file asks for.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -74,10 +75,11 @@ class Platform:
     def wait_until_healthy(self, container: str) -> None:
         ends = time.monotonic() + HEALTHY_S
         while time.monotonic() < ends:
-            done = subprocess.run(["podman", "healthcheck", "run", container], env=self.engine.environment,
-                                  capture_output=True, check=False, timeout=60)  # fmt: skip
-            if done.returncode == 0:
-                return
+            with contextlib.suppress(subprocess.TimeoutExpired):  # to an engine, no answer is a failed check
+                done = subprocess.run(["podman", "healthcheck", "run", container], env=self.engine.environment,
+                                      capture_output=True, check=False, timeout=30)  # fmt: skip
+                if done.returncode == 0:
+                    return
             time.sleep(1)
         raise RuntimeError(f"{container} is not healthy:\n{self.engine('logs', '--tail', '60', container)}")
 
