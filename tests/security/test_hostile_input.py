@@ -88,7 +88,7 @@ def test_a_pickle_in_an_mlflow_model_is_opened_by_nothing_that_takes_the_models_
     model = tmp_path / "model"
     model.mkdir()
     (model / "MLmodel").write_text(PYFUNC)
-    (model / "python_model.pkl").write_bytes(pickle.dumps(Evil(tmp_path / "owned")))
+    (model / "python_model.pkl").write_bytes(pickle.dumps(Evil(tmp_path / "owned"), protocol=2))
     client = MlflowClient(store.uri)
     client.log_artifacts(made.run_id, str(model), "model")
     client.create_registered_model("evil")
