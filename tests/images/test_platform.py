@@ -154,7 +154,6 @@ def test_a_sweep_goes_on_after_the_head_was_made_anew_with_another_token_which_e
         platform.compose("up", "-d", "--force-recreate", "--no-deps", name)
         for container in platform.containers(name):
             platform.wait_until_healthy(container)
-    assert platform.status(sweep_id)["state"] in ("interrupted", "open")
     jobs = f"http://127.0.0.1:{platform.ray_port}/api/jobs/"
     for token, answer in ((old, "401"), (platform.secrets["ray_token"], "200")):
         assert _curl("-o", "/dev/null", "-w", "%{http_code}", "-H", f"Authorization: Bearer {token}", jobs) == answer
