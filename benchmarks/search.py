@@ -84,14 +84,14 @@ def tasks(folder: Path) -> dict[str, Task]:
 def ours(name: str, seed: int, evaluations: int, task: Task) -> Curve:
     """Our search, as a sweep drives it at one trial at a time."""
     from gatesweep.config.dimension import Dimension
-    from gatesweep.sweep import independent, modelled
+    from gatesweep.sweep import evolving, independent, modelled
     from gatesweep.sweep.options import SearchConfig
 
     space = {key: Dimension.model_validate(value) for key, value in SPACE.items()}
     config = SearchConfig(name=name, seed=seed)  # type: ignore[arg-type]
     made: Callable[[], Any] = {
         "random": lambda: independent.Random(space, config), "qmc": lambda: independent.Quasi(space, config),
-        "tpe": lambda: modelled.TPE(space, config, ["min"]), "cmaes": lambda: modelled.CMAES(space, config, ["min"]),
+        "tpe": lambda: modelled.TPE(space, config, ["min"]), "cmaes": lambda: evolving.CMAES(space, config, ["min"]),
         "gp": lambda: modelled.GaussianProcess(space, config, ["min"]),
     }[name]  # fmt: skip
     search, values = made(), []

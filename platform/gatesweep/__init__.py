@@ -1,6 +1,7 @@
 """gatesweep: train recurrent sequence models, search their hyperparameters, and get any result again.
 
     import gatesweep
+    gatesweep.plan("configs/sweeps/traffic.yaml").hours
     sweep = gatesweep.sweep("configs/sweeps/traffic.yaml")
     sweep.trials()                      # a pandas DataFrame, one row a trial
     model = gatesweep.load(sweep.best["run_id"])
@@ -19,7 +20,7 @@ _ROOMS = ("sweep", "reproduce")
 """Rooms that can be called: each would cover a function of its name."""
 
 _LAZY = ("run", "sweep", "resume", "evaluate", "load", "sample", "forecast", "backtest", "reproduce", "compare",
-         "seeds", "trace")  # fmt: skip
+         "seeds", "trace", "plan")  # fmt: skip
 __all__ = ["__version__", *_LAZY]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -18,7 +19,8 @@ from object_store import ObjectStore, serve
 from ray_heads import RayHead, ray_head
 from ray_hosts import SECRETS
 
-from gatesweep.errors import ClusterError, NotFound
+import gatesweep
+from gatesweep.errors import ClusterError, NotFound, ResourceError
 from gatesweep.launch.config import cluster_from
 from gatesweep.launch.followed import find, surroundings
 from gatesweep.launch.jobs import RayJobs
@@ -241,3 +243,20 @@ def test_another_address_in_the_environment_does_not_lead_a_submission_astray(
 def test_a_job_that_the_cluster_does_not_know_is_unknown_and_not_an_error(cluster: dict[str, Any]) -> None:
     jobs = RayJobs(cluster_from(cluster, place="lab.yaml"))
     assert jobs.job(Attempt(1, "no-such-job", "")).state == "unknown"
+
+
+def test_a_plan_asks_the_cluster_for_its_nodes_and_refuses_with_their_shape(
+    head: RayHead, cluster: dict[str, Any], tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(write_project(tmp_path))
+    lab = cluster_from(cluster, place="lab.yaml")
+    nodes, deadline_s = None, time.monotonic() + 60
+    while nodes is None:  # a new head knows of its own node after some seconds
+        with contextlib.suppress(ClusterError):
+            nodes = RayJobs(lab).nodes()  # type: ignore[arg-type]
+        assert time.monotonic() < deadline_s
+        time.sleep(0.5)
+    assert [node.resources["CPU"] for node in nodes] == [2.0]
+    assert nodes[0].resources["memory"] > 1e8
+    with pytest.raises(ResourceError, match=r"one trial asks for 8 GPUs, and .* has 1 node of 2 CPUs"):
+        gatesweep.plan("sweep.yaml", cluster=lab, overrides=["resources.gpus=8"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gatesweep.errors import AttemptExists, ClusterError, ConfigError, DataError, ResourceError, UserError
+from gatesweep.errors import AttemptExists, ClusterError, ConfigError, DataError, NotFound, ResourceError, UserError
 from gatesweep.launch import followed as followed_module
 from gatesweep.launch import submit as module
 from gatesweep.launch.followed import find
@@ -251,6 +251,18 @@ def test_a_file_of_the_users_own_travels_with_the_project_or_is_refused(
     (shared / "all.csv").write_text("time,load\n")
     _submit(ray_cluster(), own_home, "toy-3", f"experiment.data.path={shared / 'all.csv'}")
     assert len(runner.orders) == 2
+
+
+def test_sweeps_to_learn_from_must_lie_in_the_clusters_storage(
+    project: Path, ray_cluster: Make, own_home: Path, runner: FakeRunner, tmp_path: Path
+) -> None:
+    (own_home / "sweeps" / "toy-1").mkdir(parents=True)
+    (own_home / "sweeps" / "toy-1" / "log.jsonl").write_text("here alone\n")
+    spec = load_spec(project / "sweep.yaml", ["search.warm_start=[toy-1]"])
+    with pytest.raises(NotFound, match="no sweep 'toy-1' lies in the cluster's storage") as refused:
+        module.submit(spec, ray_cluster(), "toy-2", own_home, print)
+    assert f"{tmp_path}/shared/sweeps/toy-1" in (refused.value.hint or "")
+    assert runner.orders == []
 
 
 def test_a_secret_in_the_tree_stops_the_submission(

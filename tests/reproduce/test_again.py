@@ -41,6 +41,16 @@ def test_the_code_of_the_tree_comes_first_where_it_holds_the_platform(store: Sto
     assert _environment({}, store, tmp_path)["PYTHONPATH"].split(":")[0] == str(tmp_path / "platform")
 
 
+def test_what_pythonpath_names_in_the_repository_is_the_trees_own(
+        store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, top = tmp_path / "root", tmp_path / "top"
+    (root / "lib").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(root / "lib")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(root / "lib"), "lib", "/elsewhere", str(tmp_path / "link")]))
+    found = _environment({}, store, top, root)["PYTHONPATH"].split(os.pathsep)
+    assert found[1:] == [str(top / "lib"), "lib", "/elsewhere", str(top / "lib")]
+
+
 def test_an_interrupt_goes_on_to_the_training_and_is_waited_for(
         store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training = tmp_path / "python"

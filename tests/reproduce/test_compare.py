@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -107,8 +108,13 @@ def test_a_dirty_tree_and_another_package_are_environment(store, train) -> None:
     lock = json.loads(store.artifact(other, "lock.json").read_text())
     lock["packages"]["numpy"] = "0.0.1"
     lock["code"] |= {"commit": "abc", "dirty": True, "patch": True}
+    lock["code"]["patch_sha256"] = hashlib.sha256(b"+ a line\n").hexdigest()
     store.write_text(copy, "lock.json", json.dumps(lock))
     store.write_text(copy, "diff.patch", "+ a line\n")
+    altered = compare([one, copy], store)
+    assert any("has a lock.json that was altered" in note for note in altered.notes)
+    assert altered.environment.empty, "an altered lock is not believed"
+    store.log_batch(copy, tags={"gatesweep.lock_sha256": hashlib.sha256(json.dumps(lock).encode()).hexdigest()})
     shown = compare([one, copy], store).environment
     assert shown.loc["packages.numpy"].tolist()[1] == "0.0.1"
     assert str(shown.loc["code.patch"].tolist()[1]).startswith("sha256 ")

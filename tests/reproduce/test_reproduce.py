@@ -249,6 +249,40 @@ def test_the_run_of_a_sweep_itself_is_sent_to_the_sweep(run_id: str, store: Stor
         reproduce(parent.run_id, store, root=project)
 
 
+@pytest.mark.parametrize("tag", ["gatesweep.lock_sha256", "gatesweep.config_digest", "gatesweep.outcome"])
+def test_a_run_that_lost_a_tag_proves_nothing(run_id: str, store: Store, project: Path, tag: str) -> None:
+    with closing(sqlite3.connect(str(store.file))) as base:
+        was = base.execute("select value from tags where run_uuid = ? and key = ?", (run_id, tag)).fetchone()[0]
+        base.execute("delete from tags where run_uuid = ? and key = ?", (run_id, tag))
+        base.commit()
+        try:
+            with pytest.raises(UserError, match=f"has lost its tag {tag}"):
+                reproduce(run_id, store, root=project)
+        finally:
+            base.execute("insert into tags (key, value, run_uuid) values (?, ?, ?)", (tag, was, run_id))
+            base.commit()
+
+
+def test_what_a_rerun_makes_another_by_itself_is_not_told(again) -> None:
+    assert not {"code.untracked", "data.path"} & {each.key for each in again.environment}
+
+
+def test_a_set_that_was_pinned_and_never_committed_comes_out_of_the_cache(pinned: Path, tmp_path: Path) -> None:
+    (pinned / "more.csv").write_text("when,load\n5,6\n")
+    add(pinned / "more.csv", "more", pinned)
+    name = "data/more/more.csv"
+    read_then = LockedSet("more.csv", user_data(pinned / name).md5, name)
+    (pinned / "more.csv").write_text("when,load\n7,8\n")
+    add(pinned / "more.csv", "more", pinned, replace=True)
+    check_out(read_tree(pinned), pinned, tmp_path / "tree", run="r")
+    bring([read_then], tmp_path / "tree", pinned, run="r")
+    assert (tmp_path / "tree" / name).read_text() == "when,load\n5,6\n"
+    assert (pinned / name).read_text() == "when,load\n7,8\n"
+    folder = LockedSet("more", user_data(pinned / "data" / "more").md5, "data/more")
+    bring([folder], tmp_path / "tree2", pinned, run="r")
+    assert user_data(tmp_path / "tree2" / "data" / "more").md5 == folder.md5
+
+
 def test_a_run_that_lost_an_artifact_says_which(run_id: str, store: Store, project: Path) -> None:
     for name, said in (("lock.json", "has no lock.json"), ("diff.patch", "has no diff.patch, and its lock says")):
         place = Path(store.artifact(run_id, name))

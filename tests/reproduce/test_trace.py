@@ -343,7 +343,7 @@ def test_json_is_one_object_equal_to_the_python_interface(world: World, capsys: 
 @pytest.mark.parametrize(("what", "said"), [
     ("0" * 32, f"no run '{'0' * 32}'"), ("mine-20260101-abcdef/t0009", "no trial 'mine-20260101-abcdef/t0009'"),
     ("best:none-20260101-abcdef", "no sweep 'none-20260101-abcdef'"), ("no/such.csv", "no such file, and no run"),
-    ("models:/none/3", "no model 'models:/none/3'"), ("exp.yaml", "is in no set of data.dvc"), ("", "no run ''"),
+    ("models:/none/3", "no model 'models:/none/3'"), ("exp.yaml", "is in no set of data.dvc"), ("", "'' is no name"),
 ])
 def test_what_is_unknown_is_one_message_with_what_was_looked_at(world: World, capsys: Any, what: str, said: str,
                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,5 +383,24 @@ def test_of_a_run_whose_lock_is_none_the_tags_alone_speak(world: World, text: by
         place.write_bytes(was)
     assert (found.locked, found.code.commit, found.data[0].md5) == (False, world.old, world.pin_at(world.old))
     assert not any("reproduce" in command for command in found.commands)
-    assert any(f"run {world.runs['old'][:8]} has no lock.json" in note for note in noted)
+    assert any(f"run {world.runs['old'][:8]} has a lock.json that is damaged" in note for note in noted)
     assert world.trace(world.runs["old"]).locked
+
+
+def test_of_an_altered_lock_or_patch_nothing_is_offered_as_the_runs_own(world: World) -> None:
+    lock, patch = (Path(world.store.artifact(world.trained, name)) for name in ("lock.json", "diff.patch"))
+    for place, said in ((lock, "has a lock.json that was altered"), (patch, "has a diff.patch that was altered")):
+        was = place.read_bytes()
+        try:
+            place.write_bytes(was.replace(b"changed", b"chanced") if place is patch else was + b" ")
+            found = world.trace(world.trained)
+        finally:
+            place.write_bytes(was)
+        assert str(found.why_not).startswith(said)
+        assert not any(word in command for word in ("reproduce", "apply") for command in found.commands)
+    assert world.trace(world.trained).why_not is None
+
+
+def test_a_name_that_no_file_could_have_is_no_run(world: World) -> None:
+    with pytest.raises(NotFound, match="no run"):
+        world.trace("a" * 5000)

@@ -68,7 +68,14 @@ def test_other_weights_under_equal_values_are_told_and_not_bitwise() -> None:
     assert (found.verdict, found.different, found.compared) == ("within_tolerance", 1, 6)
     assert found.first is not None
     assert (found.first.metric, found.first.step) == ("weights", 2)
-    assert judge(WAS, WAS, weights=(None, "b")).verdict == "bitwise"
+
+
+def test_a_run_that_lost_the_hash_of_its_weights_is_not_proven() -> None:
+    found = judge(WAS, WAS, weights=(None, "b"))
+    assert (found.verdict, found.different, found.compared) == ("diverged", 1, 6)
+    assert found.first is not None
+    assert (found.first.metric, found.first.was, found.first.is_now) == ("weights", None, "b")
+    assert judge(WAS, WAS, weights=("a", None)).verdict == "bitwise", "a rerun that has none yet"
 
 
 def test_times_are_left_out_and_single_scores_have_no_step() -> None:
@@ -83,3 +90,8 @@ def test_likely_causes_come_first() -> None:
     keys = ["packages.zipp", "machine.cpu", "packages.torch", "torch.threads", "data.traffic", "code.commit"]
     found = [Difference(key.partition(".")[0], key, 1, 2) for key in keys] + [Difference("config", "lr", 1, 2)]
     assert [each.key for each in ranked(found)] == ["lr", *reversed(keys)]
+
+
+def test_of_a_trial_that_copied_another_what_came_after_is_compared() -> None:
+    values = {("train/loss", 1): 1.0, ("train/loss", 3): 2.0, ("test/mae", 3): 4.0, ("mutation/lr", 3): 0.1}
+    assert comparable(values, after=2) == {("train/loss", 3): 2.0}

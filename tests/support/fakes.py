@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,14 @@ class Crash(Exception):
 
 
 def drive(
-    folder: Path, spec: SweepSpec, rng: random.Random, crash: float = 0.0, death: float = 0.0
-) -> tuple[list[Record], int]:
+    folder: Path, spec: SweepSpec, rng: random.Random, crash: float = 0.0, death: float = 0.0,
+    objective: Callable[[dict[str, Any], int], float] = loss,
+) -> tuple[list[Record], int]:  # fmt: skip
     """Run a sweep to its end, the driver killed with probability `crash` at each border; returns log and kills."""
     ledger, kills = opened(folder, spec), 0
     while True:
         try:
-            _until_done(ledger, rng, crash, death)
+            _until_done(ledger, rng, crash, death, objective)
         except Crash:
             kills += 1
             ledger.log.close()
@@ -84,7 +86,10 @@ def drive(
             return ledger.log.records, kills
 
 
-def _until_done(ledger: Ledger, rng: random.Random, crash: float, death: float) -> None:
+def _until_done(
+    ledger: Ledger, rng: random.Random, crash: float, death: float,
+    objective: Callable[[dict[str, Any], int], float] = loss,
+) -> None:  # fmt: skip
     live: dict[str, list[Any]] = {}
     handles = iter(range(10**6))
 
@@ -110,8 +115,8 @@ def _until_done(ledger: Ledger, rng: random.Random, crash: float, death: float) 
             {
                 "attempt": attempt,
                 "epoch": epoch,
-                "metrics": {"val/mae": loss(params, epoch)},
-                "checkpoint": f"e{epoch}",
+                "metrics": {"val/mae": objective(params, epoch)},
+                "checkpoint": f"{ledger.running[key]}/e{epoch}",
                 "final": epoch == EPOCHS,
             },
         )

@@ -135,9 +135,27 @@ def test_each_algorithm_of_katib_has_its_search(importing, theirs, ours):
 
 
 def test_what_has_no_search_here_is_listed_and_random_stands_in(importing):
-    found = importing(katib(algorithm="pbt", settings={"n_population": "8"}))
+    found = importing(katib(algorithm="enas", settings={"depth": "8"}))
     assert found.values["search"]["name"] == "random"
-    assert keys(found) == {"spec.algorithm.algorithmName", "spec.algorithm.algorithmSettings.n_population"}
+    assert keys(found) == {"spec.algorithm.algorithmName", "spec.algorithm.algorithmSettings.depth"}
+
+
+def test_katibs_population_is_ours(importing):
+    settings = {"n_population": "10", "truncation_threshold": "0.3", "resample_probability": "0.1"}
+    found = importing(katib(algorithm="pbt", settings=settings, maxTrialCount=60))
+    assert found.values["scheduler"] == {"name": "pbt", "factors": [0.8, 1.2], "resample": 0.1, "quantile": 0.3}
+    assert (found.values["search"]["name"], found.values["budget"]) == ("random", {"trials": 10, "concurrent": 3})
+    assert keys(found) == {"spec.maxTrialCount"}
+    assert importing(katib(algorithm="pbt")).values["scheduler"] == {
+        "name": "pbt", "factors": [0.8, 1.2], "resample": 0.0, "quantile": 0.2}  # fmt: skip
+
+
+def test_a_population_over_what_cannot_change_is_listed(importing):
+    hidden = {"name": "hidden_size", "parameterType": "int", "feasibleSpace": {"min": "8", "max": "64"}}
+    found = importing(katib((LR, hidden), "pbt"))
+    assert (found.values["scheduler"], keys(found)) == ({"name": "none"}, {"spec.algorithm"})
+    sizes = {**hidden, "parameterType": "categorical", "feasibleSpace": {"list": ["16", "32"]}}
+    assert importing(katib((LR, sizes), "pbt")).values["scheduler"]["name"] == "pbt"
 
 
 def test_cmaes_over_one_range_is_listed(importing):

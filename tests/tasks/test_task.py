@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from sizes import counts_what_it_trains
 
 from gatesweep.data.fetch import user_file
 from gatesweep.errors import DataError
@@ -152,3 +153,10 @@ def test_a_file_like_the_catalogues_is_read_by_the_catalogues_rules(tmp_path: Pa
     series = read_like(user_file(path), ForecastingData(name="stocks", covariates=("IBM",), seasonal=(1, 5)))
     assert (series.target, list(series.frame.columns), len(series.frame)) == ("AAPL", ["AAPL", "IBM"], 300)
     assert series.segments == [(0, 300)], "each row is a trading day: a weekend is no gap"
+
+
+def test_a_model_is_counted_without_being_made(csv: Path) -> None:
+    task = task_of(csv)
+    others = ({"hidden_size": 31}, {"family": "tcn"}, {"family": "transformer"}, {"family": "xlstm"},
+              {"family": "memory"}, {"cell": "peephole", "layers": 2}, {"output": "quantiles"})  # fmt: skip
+    counts_what_it_trains(task, MODEL, *(ForecastModel(**{"hidden_size": 16, **other}) for other in others))

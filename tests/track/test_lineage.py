@@ -9,17 +9,19 @@ import subprocess
 import sys
 import time
 import types
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from gatesweep.config.digest import digest
+from gatesweep.reproduce.differences import differences
 from gatesweep.track import git
 from gatesweep.track.dress import as_yaml, flatten
 from gatesweep.track.git import read_tree
 from gatesweep.track.inputs import data_md5
-from gatesweep.track.lineage import collect, config_digest
+from gatesweep.track.lineage import collect, config_digest, read_lock
 
 from .conftest import MD5, Data
 
@@ -112,6 +114,21 @@ def test_an_imported_module_that_git_ignores_is_in_the_patch(tree: Path, monkeyp
     assert (found.lost, found.folder) == (None, "local")
     assert "+forget = 3" in str(found.patch)
     assert "unused" not in str(found.patch)
+
+
+def test_a_module_from_outside_of_the_tree_is_known_by_its_hash(tree: Path, tmp_path: Path,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kmod.py").write_text("K = 5\n")
+    module = types.ModuleType("kmod")
+    module.__file__ = str(tmp_path / "kmod.py")
+    monkeypatch.setitem(sys.modules, "kmod", module)
+    lock = collect(CONFIG, root=tree)
+    assert lock.as_dict()["code"]["outside"][str(tmp_path / "kmod.py")] == sha256(b"K = 5\n").hexdigest()
+    assert not any("gatesweep" in path or "site-packages" in path for path in lock.tree.outside)
+    (tmp_path / "kmod.py").write_text("K = 7\n")
+    found = differences(lock.as_dict(), collect(CONFIG, root=tree).as_dict())
+    assert [each.key for each in found] == [f"code.outside.{tmp_path / 'kmod.py'}"]
+    assert read_lock(lock.text())[0].tree == lock.tree
 
 
 def test_a_renamed_file_is_a_change_and_its_old_name_no_status_line(tree: Path) -> None:

@@ -289,6 +289,94 @@ def test_a_run_of_a_trial_that_the_log_does_not_know_is_left_alone_and_said(stor
     assert stray in {run.run_id for run in store.runs_of("s-1")}
 
 
+def copying(sweep_id: str) -> list[Any]:
+    """Three trials of which one copies another twice, the second time one that has copied itself."""
+    log: list[dict[str, Any]] = [{"event": "sweep", "sweep_id": sweep_id, "name": "traffic",
+                                  "spec": {"objective": {"metric": "val/mae", "mode": "min"}}}]
+    params = {f"t{n:04d}": {"model.hidden_size": 8, "lr": 0.1 * (n + 1), "rule": "sgd"} for n in range(3)}
+    log += [{"event": "new", "trial": name, "number": int(name[1:]), "params": params[name]} for name in params]
+    copies = {1: [("t0002", "t0001", 0.3)], 2: [("t0001", "t0000", 0.05), ("t0002", "t0000", 0.4)],
+              3: [("t0002", "t0001", 0.6)]}
+    for epoch in (1, 2, 3, 4):
+        for name in params:
+            log.append({"event": "start", "trial": name, "attempt": epoch, "epoch": epoch - 1})
+            log.append({"event": "result", "trial": name, "attempt": epoch, "epoch": epoch, "final": epoch == 4,
+                        "metrics": {"val/mae": 1.0 / epoch}, "checkpoint": f"{name}/e{epoch}", "weights": "",
+                        "decision": "continue" if epoch == 4 else "pause",
+                        "outcome": "completed" if epoch == 4 else None})
+        changes = []
+        for name, donor, rate in copies.get(epoch, []):
+            now = {"model.hidden_size": 8, "lr": rate, "rule": "adam"}
+            changes.append({"trial": name, "from": donor, "checkpoint": f"{donor}/e{epoch}", "seed": 7,
+                            "was": params[name], "params": now})
+        params |= {change["trial"]: change["params"] for change in changes}
+        if epoch < 4:
+            log.append({"event": "mutate", "epoch": epoch, "changes": changes})
+    log.append({"event": "done", "outcomes": {"completed": 3}})
+    return [{**record, "ts": 1_700_000_000_000 + 1000 * number} for number, record in enumerate(log)]
+
+
+def with_rate(params: Any, number: int) -> dict[str, Any]:
+    return {**trial_config(params, number), "optimizer": {"lr": params["lr"], "rule": params["rule"]}}
+
+
+def test_values_that_change_are_metrics_and_a_file_and_the_parameters_stay_the_first(store: Store) -> None:
+    sweep = projection(store)
+    sweep._trial_config = with_rate
+    for record in copying("s-1"):
+        sweep.take(record)
+        sweep.write()  # so that every change meets a run that is there
+    assert sweep.unsent == 0
+    trial = contents(store)["t0002"]
+    assert trial["params"] == [("lr", "0.30000000000000004"), ("model.hidden_size", "8"), ("rule", "sgd")]
+    assert [row[:3] for row in trial["metrics"] if row[0] == "mutation/lr"] == [
+        ("mutation/lr", 0, 0.1 * 3), ("mutation/lr", 1, 0.3), ("mutation/lr", 2, 0.4), ("mutation/lr", 3, 0.6)]
+    assert not any(row[0] in ("mutation/rule", "mutation/model.hidden_size") for row in trial["metrics"])
+    lines = [json.loads(line) for line in trial["files"]["mutations.jsonl"].splitlines()]
+    assert [(line["epoch"], line["from"], line["params"]["lr"]) for line in lines] == [
+        (1, "t0001", 0.3), (2, "t0000", 0.4), (3, "t0001", 0.6)]
+    assert trial["tags"][names.DONOR] == "t0001 after 3"
+    assert trial["inputs"] == [("traffic", MD5)]
+    assert names.DONOR not in contents(store)["t0000"]["tags"]
+
+
+def test_a_copied_trials_configuration_is_that_of_all_who_led_to_its_weights(store: Store) -> None:
+    sweep = projection(store)
+    sweep._trial_config = with_rate
+    for record in copying("s-1"):
+        sweep.take(record)
+    sweep.write()
+    trial = contents(store)["t0002"]
+    config = yaml.safe_load(trial["files"]["config.yaml"])
+    assert (config["seed"], config["optimizer"]) == (100, {"lr": 0.1, "rule": "sgd"})
+    assert config["changes"] == [
+        {"after_epoch": 2, "values": {"seed": 101, "optimizer.lr": 0.05, "optimizer.rule": "adam"}},
+        {"after_epoch": 3, "values": {"seed": 102, "optimizer.lr": 0.6}}]
+    lock = json.loads(trial["files"]["lock.json"])
+    assert lock["config"] == config
+    assert lock["config_digest"] == trial["tags"][names.CONFIG_DIGEST]
+    assert trial["tags"][names.LOCK_DIGEST] == hashlib.sha256(trial["files"]["lock.json"].encode()).hexdigest()
+    assert "changes" not in yaml.safe_load(contents(store)["t0000"]["files"]["config.yaml"])
+
+
+def test_a_driver_cut_off_around_a_change_leaves_nothing_that_a_resume_does_not_mend(store: Store) -> None:
+    def told(sweep_id: str, *parts: list[Any]) -> dict[str, Any]:
+        for part in parts:
+            sweep = projection(store, sweep_id)
+            sweep._trial_config = with_rate
+            for record in part:
+                sweep.take(record)
+            sweep.write()
+        return contents(store, sweep_id)
+
+    whole = told("whole", copying("whole"))
+    for cut, record in enumerate(copying("whole")):
+        if record["event"] == "mutate":
+            for at in (cut, cut + 1):
+                log = copying(f"cut-{at}")
+                assert told(f"cut-{at}", log[:at], log) == whole, at
+
+
 def test_a_run_deleted_by_hand_is_said_once_and_holds_up_no_other(store: Store) -> None:
     said: list[str] = []
     log, sweep = history(), projection(store, said=said)

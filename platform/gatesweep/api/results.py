@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def reproduce(name: str, *, epochs: int | None = None, here: bool = False, tolerance: float | None = None,
-              python: str | None = None, strict: bool = False, overrides: Sequence[str] = (),
+              python: str | Path | None = None, strict: bool = False, overrides: Sequence[str] = (),
               on: str | Path | None = None,
               say: Callable[[str], None] = lambda line: None) -> Reproduction | SweepReproduction:  # fmt: skip
     """Train a run again, or every trial of a sweep, from its commit, data and settings, and compare.
@@ -45,10 +45,12 @@ def reproduce(name: str, *, epochs: int | None = None, here: bool = False, toler
     from gatesweep.reproduce.reproduce import reproduce as train_again
     from gatesweep.reproduce.sweeps import is_sweep, reproduce_sweep
 
+    _refuse_no_name(name)
     if isinstance(overrides, str):
         raise ConfigError("takes a list of KEY=VALUE", place="overrides", hint=f"overrides=[{overrides!r}]")
     store, root = open_store(), find_root() or Path.cwd()
     tolerance = TOLERANCE if tolerance is None else tolerance
+    python = str(python) if isinstance(python, Path) else python
     how = How(epochs, tolerance, python, strict, tuple(overrides), Path(on) if on is not None else None)
     if not is_sweep(name, store):
         return train_again(name, store, how, root=root, here=here, say=say)
@@ -75,6 +77,7 @@ def compare(*names: str, metric: str | None = None, out: str | Path | None = Non
     from gatesweep.reproduce.compare import compare as hold
     from gatesweep.reproduce.tables import check_folder
 
+    _refuse_no_name(*names, *([] if metric is None else [metric]))
     if out is not None:
         check_folder(Path(out))
     found = hold(names, open_store(), metric=metric)
@@ -91,6 +94,7 @@ def seeds(name: str, *, n: int = 5, overrides: Sequence[str] = (), listener: Lis
     """
     from gatesweep.reproduce.seeds import seeds as train_over
 
+    _refuse_no_name(name)
     return train_over(name, open_store(), n=n, overrides=overrides, listener=listener)
 
 
@@ -118,4 +122,12 @@ def trace(what: str | Path) -> RunTrace | DataTrace:
     """
     from gatesweep.reproduce.trace import trace as follow
 
+    _refuse_no_name(str(what) if isinstance(what, Path) else what)
     return follow(str(what), open_store())
+
+
+def _refuse_no_name(*names: object) -> None:
+    """Python callers pass what the command line cannot."""
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise UserError(f"{name!r} is no name", hint="a run id, <sweep_id>/t0007 or best:<sweep_id>, as text")

@@ -101,7 +101,7 @@ def sweep(
     from gatesweep.sweep import start
     from gatesweep.sweep.session import Hooks
 
-    spec, hooks, where = _spec(spec, overrides), hooks or Hooks(), _entered(where)
+    spec, hooks, where = spec_of(spec, overrides), hooks or Hooks(), _entered(where)
     chosen = sweep_id or start.new_id(spec.name)
     start.check(spec, chosen, here(), where)
     return _conduct(
@@ -156,7 +156,8 @@ def _entered(where: Where | None) -> Where:
     return where
 
 
-def _spec(spec: Any, overrides: Sequence[str]) -> SweepSpec:
+def spec_of(spec: Any, overrides: Sequence[str]) -> SweepSpec:
+    """A sweep's file, its sections as a mapping, or a `SweepSpec`, with `--set` put in."""
     from gatesweep.config.loader import override
     from gatesweep.sweep.spec import SweepSpec, load_spec, spec_from, startable
 

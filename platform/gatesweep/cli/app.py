@@ -99,6 +99,29 @@ def sweep(
     search(spec, set_ or [], sweep_id=id_, as_json=json)
 
 
+def plan(
+    spec: SweepFile,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(metavar="CLUSTER", help="Where it would run, e.g. configs/clusters/ray.yaml; else this machine."),
+    ] = None,
+    set_: SweepSetOption = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="How long each of both measurements may take.")
+    ] = 900.0,
+    json: JsonOption = False,
+) -> None:
+    """Tell what a sweep would do and cost, and start nothing.
+
+    A few real steps of the smallest and the largest configuration of its space are trained and timed; what cannot fit
+    is refused.
+    """
+    from gatesweep.cli.planning import show_plan
+
+    with answering():
+        show_plan(spec, set_ or [], cluster, timeout_s=timeout, as_json=json)
+
+
 def evaluate(
     run: RunName,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
@@ -209,7 +232,7 @@ def schema(
 
 
 # as `gatesweep --help` lists them
-for command in (run, sweep, submit, status, logs, stop, resume, retry, evaluate, reproduce, compare, seeds, trace,
+for command in (run, plan, sweep, submit, status, logs, stop, resume, retry, evaluate, reproduce, compare, seeds, trace,
                 backtest, sample, report, list_, clean, validate, import_, schema, ui, doctor):  # fmt: skip
     app.command(command.__name__.strip("_"))(command)
 app.add_typer(cells.app, name="cells", help="The cells: list, show, build, gradient-flow.")

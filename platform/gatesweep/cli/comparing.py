@@ -55,7 +55,9 @@ def _print_comparison(found: Comparison) -> None:
     for title, rows in (("configuration", found.config), ("environment", found.environment)):
         cells = [(str(key), *(told(value, _WIDEST) for value in row))
                  for key, row in zip(rows.index, rows.values.tolist(), strict=True)]  # fmt: skip
-        console.print(_table((title, *labels), cells) if cells else f"{title}: no difference")
+        unknown = title == "environment" and not all(each.locked for side in found.sides for each in side.members)
+        console.print(_table((title, *labels), cells) if cells else
+                      f"{title}: {'not known of all' if unknown else 'no difference'}")
     lines = [line for change in found.data_changes for line in change.lines()] or ["no difference"]
     console.print("\n".join([f"data: {lines[0]}", *lines[1:]]), highlight=False, markup=False,
                   soft_wrap=True)  # fmt: skip

@@ -60,8 +60,9 @@ def _tree_of_run(found: RunTrace) -> Tree:
     run.add(_tree(_words_of_code(found.code)))
     for each in found.data:
         run.add(_tree(_words_of_data(each)))
-    if not found.locked:
-        run.add(_tree("its lock.json is missing or altered: only its tags speak, and it cannot be trained again"))
+    if found.why_not:
+        tags = "" if found.locked else ": only its tags speak, and"
+        run.add(_tree(f"it {found.why_not}{tags or ':'} it cannot be trained again"))
     elif not found.data:
         run.add(_tree("no data: it made its own, or did not say"))
     again = run.add(_tree("to get it back"))
@@ -74,6 +75,8 @@ def _words_of_code(code: Code) -> str:
     if code.commit is None:
         return f"no commit: {code.why_not or 'the run does not tell'}"
     dirty = {True: "with changes that are not in it", False: "a clean tree", None: "changes unknown"}[code.dirty]
+    if code.patch and not code.dirty:
+        dirty = "with Python files that are not in it"
     branch = f" on {code.branch}" if code.branch else ""
     return f"commit {code.commit}{branch}, {dirty}{'' if code.here else '; this repository does not have it'}"
 

@@ -124,11 +124,16 @@ def manifest(pin: Pin, root: Path | None) -> dict[str, str] | None:
         declared = catalogue.entry(pin.name).md5s
         if digest_of(declared) == pin.md5:
             return declared
-    cached = root / ".dvc" / "cache" / "files" / "md5" / pin.md5[:2] / pin.md5[2:] if root else None
+    cached = cached_file(root, pin.md5) if root else None
     if cached is None or not cached.is_file():
         return None
     listed = {str(each["relpath"]): str(each["md5"]) for each in json.loads(cached.read_text(encoding="utf-8"))}
     return listed if digest_of(listed) == pin.md5 else None
+
+
+def cached_file(root: Path, md5: str) -> Path:
+    """Where DVC's cache of a repository keeps the bytes of this md5, unless it is set up elsewhere."""
+    return root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
 
 
 def differences(pin: Pin, root: Path | None) -> list[Difference]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gatesweep.config.places import PIN_FILE, find_root
 from gatesweep.data import catalogue
 from gatesweep.data.pins import digest_of, read_pins
-from gatesweep.errors import DataError
+from gatesweep.errors import DataError, NotFound, StorageError
 from gatesweep.launch import package
+from gatesweep.launch.followed import LOG, place_of, surroundings
 from gatesweep.launch.kuberay import KubeRayCluster
 from gatesweep.launch.sections import ClusterConfig, RayCluster
 from gatesweep.sweep.spec import SweepSpec
@@ -28,6 +30,22 @@ def check_data(spec: SweepSpec, cluster: ClusterConfig) -> None:
         _check_set(name, root, cluster)
     for path in _values(spec, "path"):
         _check_file(Path(path), root or Path.cwd(), cluster)
+
+
+def check_warm_start(spec: SweepSpec, cluster: ClusterConfig, home: Path) -> None:
+    """Refuse to send a sweep that learns from others which its driver would not find: it sees the storage alone.
+
+    Raises:
+        NotFound: one is not there; where this machine does not reach the storage, the driver finds out.
+    """
+    if cluster.kind == "local":
+        return
+    for sweep_id in spec.search.warm_start or ():
+        at = place_of(sweep_id, cluster, home)
+        with surroundings(cluster), suppress(StorageError):
+            if not at.exists(LOG):
+                raise NotFound(f"no sweep '{sweep_id}' lies in the cluster's storage", place="search.warm_start",
+                               hint=f"copy its folder there: {at.address}")
 
 
 def _values(spec: SweepSpec, key: str) -> list[str]:

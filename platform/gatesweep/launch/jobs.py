@@ -18,6 +18,7 @@ from gatesweep.launch.job_client import ANSWER_S, connect, in_words
 from gatesweep.launch.runner import Job, Order, State
 from gatesweep.launch.sections import ClusterConfig, RayCluster
 from gatesweep.launch.submitted import Attempt, now
+from gatesweep.sweep.fitting import Node
 
 STOP_S = 60
 """What a driver gets to close its books before Ray kills it; Ray's own default is 3."""
@@ -66,6 +67,16 @@ class RayJobs:
         with self._asking() as client:
             listed = [job for job in client.list_jobs() if (job.metadata or {}).get("sweep_id") == sweep_id]
         return [_job(job) for job in sorted(listed, key=lambda job: job.start_time or 0) if job.submission_id]
+
+    def nodes(self) -> list[Node]:
+        """The living nodes, as Ray's state API tells of them."""
+        with self._asking() as client:
+            answer = client._do_request("GET", "/api/v0/nodes", params={"detail": True})
+            told = answer.json().get("data", {}).get("result", {}).get("result", []) if answer.ok else []
+        if not told:
+            raise ClusterError("the cluster does not tell of its nodes yet", place=self.cluster.address)
+        return [Node(dict(node["resources_total"]), dict(node.get("labels") or {}))
+                for node in told if node["state"] == "ALIVE"]  # fmt: skip
 
     def log(self, attempt: Attempt) -> str:
         with self._asking() as client:

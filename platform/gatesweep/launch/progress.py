@@ -31,6 +31,8 @@ class Trial:
     """An attempt was started and has not ended."""
     best: float | None = None
     best_epoch: int = 0
+    best_params: Mapping[str, Any] = field(default_factory=dict)
+    """Those of that epoch, where trials copy each other's."""
     retries: int = 0
     since_ms: int = 0
 
@@ -86,7 +88,7 @@ class Progress:
         if top is None:
             return None
         return {"trial_id": f"{self.sweep_id}/{top.name}", "metric": self.metric, "value": top.best,
-                "epoch": top.best_epoch, "params": dict(top.params), "test": dict(self.test)}  # fmt: skip
+                "epoch": top.best_epoch, "params": dict(top.best_params), "test": dict(self.test)}  # fmt: skip
 
     def running(self) -> list[Trial]:
         """Trials that were being trained when the last record was written."""
@@ -124,6 +126,9 @@ def _take(progress: Progress, record: Record) -> None:
             progress.trials[record["trial"]] = Trial(record["trial"], record["params"])
         case "retry":
             _reopened(progress, record)
+        case "mutate":
+            for change in record["changes"]:
+                progress.trials[change["trial"]].params = change["params"]
         case _ if record.get("trial") in progress.trials:
             _take_of(progress, progress.trials[record["trial"]], record)
 
@@ -152,9 +157,10 @@ def _take_of(progress: Progress, trial: Trial, record: Record) -> None:
             value = record["metrics"].get(progress.metric)
             sign = 1.0 if progress.mode == "min" else -1.0
             if value is not None and (trial.best is None or sign * value < sign * trial.best):
-                trial.best, trial.best_epoch = value, record["epoch"]
+                trial.best, trial.best_epoch, trial.best_params = value, record["epoch"], trial.params
             if record.get("outcome"):
-                trial.outcome, trial.live = record["outcome"], False
+                trial.outcome = record["outcome"]
+            trial.live = trial.live and not record.get("outcome") and record.get("decision") != "pause"
         case "fail":
             progress.failures[record.get("class") or "unclassified"] += 1
             trial.live, trial.reason, trial.retries = False, record.get("reason") or "", trial.retries + 1

@@ -66,6 +66,19 @@ class ClusterResources(Section):
     """What the driver gets."""
 
 
+class Rates(Section):
+    """What the cluster costs, for `gatesweep plan`."""
+
+    cpu_hour: NonNegativeFloat = 0.0
+    """One CPU of one trial for an hour."""
+
+    gpu_hour: NonNegativeFloat = 0.0
+    """One GPU of one trial for an hour."""
+
+    currency: str = Field("EUR", min_length=1, max_length=8)
+    """What the numbers are in."""
+
+
 class Auth(Section):
     """How this machine proves to the cluster who it is."""
 
@@ -120,6 +133,9 @@ class ClusterConfig(Section):
 
     resources: ClusterResources = ClusterResources()
     """What trials and driver may have."""
+
+    rates: Rates | None = None
+    """What it costs. None: `gatesweep plan` tells no price."""
 
     environment: dict[str, str] = Field(default_factory=dict)
     """Plain variables for driver and workers. They are sent and stored as they are: no secrets."""

@@ -16,7 +16,7 @@ from gatesweep.config.secrets import Reference, value_of
 from gatesweep.data.pins import read_pins
 from gatesweep.errors import AttemptExists, ClusterError, ConfigError, ResourceError, StorageError, StoreError
 from gatesweep.launch import package
-from gatesweep.launch.checks import check_data
+from gatesweep.launch.checks import check_data, check_warm_start
 from gatesweep.launch.followed import LOG, Followed, number_of, place_of, surroundings
 from gatesweep.launch.kuberay import KubeRayCluster
 from gatesweep.launch.runner import Order, Runner, runner_of
@@ -59,6 +59,7 @@ def submit(spec: SweepSpec, cluster: ClusterConfig, sweep_id: str, home: Path, s
     _refuse_in_use(sweep_id, cluster, home)
     check_resources(spec, cluster)
     check_data(spec, cluster)
+    check_warm_start(spec, cluster, home)
     say(f"{cluster.name}: {runner.must_answer()}")
     _tell_of_tracking(cluster, say)
     return _send(Submitted(sweep_id, spec.name, cluster, spec.as_dict()), spec, runner, home, 1, (), say)
@@ -201,11 +202,21 @@ def _laid_out(submitted: Submitted, home: Path) -> tuple[Path, str]:
     return folder, f"{submitted.sweep_id}.{{}}"
 
 
+def contents_of(cluster: Remote, home: Path) -> package.Contents:
+    """The files that a sweep's driver gets with it, measured.
+
+    Raises:
+        UserError: more than the cluster takes.
+    """
+    contents = package.measure(find_root() or Path.cwd(), exclude=cluster.package.exclude,
+                               private=_private_files(cluster), away=[home, *_storage_here(cluster)])  # fmt: skip
+    package.refuse_large(contents, cluster.package.limit_mb)
+    return contents
+
+
 def _packed(spec: SweepSpec, cluster: Remote, home: Path, folder: Path, say: Say) -> tuple[Path, int]:
     root = find_root() or Path.cwd()
-    contents = package.measure(root, exclude=cluster.package.exclude, private=_private_files(cluster),
-                               away=[home, *_storage_here(cluster)])  # fmt: skip
-    package.refuse_large(contents, cluster.package.limit_mb)
+    contents = contents_of(cluster, home)
     say(f"package: {len(contents.entries)} files, {contents.size_bytes / package.MB:.1f} MB; the largest:")
     for line in package.sizes(contents, 3):
         say(line)

@@ -22,6 +22,7 @@ from gatesweep.report.importance import Importance, importance
 from gatesweep.report.parallel import parallel
 from gatesweep.report.pareto import pareto
 from gatesweep.report.scatter import scatter
+from gatesweep.report.schedules import line_table, schedules
 from gatesweep.report.sections import (
     best_section,
     chart_section,
@@ -63,6 +64,7 @@ def render(view: SweepView) -> str:
         parallel(view, dimensions, index),
         scatter(view, dimensions, index),
         pareto(view, index),
+        schedules(view, dimensions, index),
     ]
     scripts = {"plotly": _plotly(), **{name: _asset(f"{name}.js") for name in ("charts", "parallel", "table")}}
     return Template(_asset("page.html")).substitute(
@@ -87,11 +89,17 @@ _FRONT = (
     "Each trial at its best epoch by the first objective. On the front are those than which no other is better in one "
     "objective and as good in the rest; the best configuration above is the front's best by the first objective."
 )
+_CHANGED = (
+    "The values that each trial's best weights were trained with, epoch by epoch. A step is a copy: the trial went on "
+    "from another's weights, with values of its own; before it, the line is the other's."
+)
 _FEW = "There are not two trials with a value and a dimension that differs."
 _PLACES = {
     "best": "Best configuration",
     "pareto": "Pareto front",
     "curves": "Learning curves",
+    "schedules": "Values on the way",
+    "line": "",
     "importance": "What mattered",
     "parallel": "All dimensions at once",
     "scatter": "One by one",
@@ -102,7 +110,7 @@ _PLACES = {
 
 
 def _body(view: SweepView, charts: list[Figure | None], found: Importance) -> str:
-    curves, bars, lines, panels, front = charts
+    curves, bars, lines, panels, front, changing = charts
     epochs = f"{view.metric} after each epoch."
     parts = {
         "best": best_section(view),
@@ -112,6 +120,12 @@ def _body(view: SweepView, charts: list[Figure | None], found: Importance) -> st
             else ""
         ),
         "curves": chart_section("curves", "Learning curves", epochs, curves, "No trial reported an epoch."),
+        "schedules": (
+            chart_section("schedules", "Values on the way", _CHANGED, changing, "No number changed.")
+            if any(trial.line for trial in view.trials)
+            else ""
+        ),
+        "line": line_table(view),
         "importance": chart_section(
             "importance", "What mattered", _MATTERED.format(found.trials), bars, found.reason or ""
         ),
@@ -121,7 +135,7 @@ def _body(view: SweepView, charts: list[Figure | None], found: Importance) -> st
         "failures": failure_section(view),
         "lineage": lineage_section(view),
     }
-    links = " ".join(f'<a href="#{name}">{_PLACES[name]}</a>' for name, part in parts.items() if part)
+    links = " ".join(f'<a href="#{name}">{_PLACES[name]}</a>' for name, part in parts.items() if part and _PLACES[name])
     return "\n".join((header(view), f"<nav>{links}</nav>", *parts.values()))
 
 

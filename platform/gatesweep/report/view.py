@@ -35,6 +35,8 @@ class TrialView:
         history: `(epoch, objective)`, in order.
         reason: why it failed or was stopped, as the log says; may hold a whole traceback.
         seed: the trial's own seed, for the line that trains it again.
+        line: where trials copy each other: all that led to its best weights, oldest first, as
+            `(after epoch, the trial that trained them then, its values)`.
     """
 
     trial_id: str
@@ -49,6 +51,7 @@ class TrialView:
     attempts: int = 1
     reason: str | None = None
     seed: int | None = None
+    line: Sequence[tuple[int, str, Mapping[str, Any]]] = ()
 
     @property
     def label(self) -> str:

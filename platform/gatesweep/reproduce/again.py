@@ -26,8 +26,8 @@ _CLI = "from gatesweep.cli import main; main()"
 
 
 def train_again(config: Path, folder: Path, store: Store, *, environment: Mapping[str, str], epochs: int | None = None,
-                overrides: Sequence[str] = (),
-                python: str = sys.executable, top: Path | None = None) -> str:  # fmt: skip
+                overrides: Sequence[str] = (), python: str = sys.executable, top: Path | None = None,
+                instead_of: Path | None = None) -> str:  # fmt: skip
     """Run `gatesweep run CONFIG` in `folder` and return the new run's id.
 
     Args:
@@ -37,6 +37,7 @@ def train_again(config: Path, folder: Path, store: Store, *, environment: Mappin
         overrides: `key=value`, what is to be another.
         python: the interpreter.
         top: of the tree; where it holds the platform itself, that is what runs.
+        instead_of: the top of the repository that the tree stands for: what PYTHONPATH names below it is the tree's.
 
     Raises:
         UserError: what the old command line refused, in its words.
@@ -44,13 +45,16 @@ def train_again(config: Path, folder: Path, store: Store, *, environment: Mappin
     """
     words = ["run", str(config), "--json", *(["--epochs", str(epochs)] if epochs else []),
              *(word for each in overrides for word in ("--set", each))]  # fmt: skip
-    return str(answer_of(words, config, folder, store, environment=environment, python=python, top=top)["run_id"])
+    return str(answer_of(words, config, folder, store, environment=environment, python=python, top=top,
+                         instead_of=instead_of)["run_id"])
 
 
 def answer_of(words: Sequence[str], config: Path, folder: Path, store: Store, *, environment: Mapping[str, str],
-              python: str = sys.executable, top: Path | None = None) -> dict[str, Any]:  # fmt: skip
+              python: str = sys.executable, top: Path | None = None,
+              instead_of: Path | None = None) -> dict[str, Any]:  # fmt: skip
     """What the old tree's command line answers to these words, with `--json` among them; as of `train_again`."""
-    process = subprocess.Popen([python, "-c", _CLI, *words], cwd=folder, env=_environment(environment, store, top),
+    process = subprocess.Popen([python, "-c", _CLI, *words], cwd=folder, stdin=subprocess.DEVNULL,
+                               env=_environment(environment, store, top, instead_of),
                                stdout=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
     answered = _heard(process)
     if process.returncode == EXIT_INTERRUPTED:
@@ -76,7 +80,8 @@ def _heard(process: subprocess.Popen[str]) -> str:
         raise
 
 
-def _environment(recorded: Mapping[str, str], store: Store, top: Path | None) -> dict[str, str]:
+def _environment(recorded: Mapping[str, str], store: Store, top: Path | None,
+                 instead_of: Path | None = None) -> dict[str, str]:  # fmt: skip
     """This process's own, with the recorded settings, the same store, and the old tree's code first."""
     found = {key: value for key, value in os.environ.items() if key not in VARIABLES or key in _NOT_SET}
     found |= {key: value for key, value in recorded.items() if key in VARIABLES and key not in _NOT_SET}
@@ -85,5 +90,16 @@ def _environment(recorded: Mapping[str, str], store: Store, top: Path | None) ->
     found.pop("GATESWEEP_ROOT", None)
     whole = top is not None and (top / SOURCE_ROOT).is_dir()
     platform = top / SOURCE_ROOT.parent if top is not None and whole else Path(gatesweep.__file__).parents[1]
-    found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(platform), found.get("PYTHONPATH")]))
+    entries = [entry for entry in found.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if top is not None and instead_of is not None:
+        entries = [_moved(Path(entry), instead_of, top) for entry in entries]
+    found["PYTHONPATH"] = os.pathsep.join([str(platform), *entries])
     return found
+
+
+def _moved(entry: Path, root: Path, top: Path) -> str:
+    """An absolute path below `root` is the same one below `top`; a relative one counts from where the process stands.
+    """
+    if not entry.is_absolute() or not entry.resolve().is_relative_to(root.resolve()):
+        return str(entry)
+    return str(top / entry.resolve().relative_to(root.resolve()))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from gatesweep.reproduce.differences import Difference
 
 LIKELIHOOD = (
-    "code.commit", "code.dirty", "code.captured", "code", "data.", "seeds", "torch.threads", "torch.interop",
-    "environment.OMP_NUM_THREADS", "environment.MKL_NUM_THREADS", "torch.cpu_capability", "torch.gpus", "torch.",
-    "packages.torch", "machine.cpu", "machine.arch", "environment.", "machine.compiler", "packages.numpy",
+    "code.commit", "code.dirty", "code.captured", "code.outside", "code", "data.", "seeds", "torch.threads",
+    "torch.interop", "environment.OMP_NUM_THREADS", "environment.MKL_NUM_THREADS", "torch.cpu_capability", "torch.gpus",
+    "torch.", "packages.torch", "machine.cpu", "machine.arch", "environment.", "machine.compiler", "packages.numpy",
     "packages.pytorch-lightning", "packages.scipy", "packages.pandas", "packages.sentencepiece",
     "packages.kaldi-native-fbank", "python", "machine.libc", "machine.", "packages.",
 )  # fmt: skip

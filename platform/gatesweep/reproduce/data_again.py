@@ -17,7 +17,8 @@ from gatesweep.config.places import PIN_FILE
 from gatesweep.data import catalogue
 from gatesweep.data.fetch import pull
 from gatesweep.data.own import user_data
-from gatesweep.data.pins import Pin, read_pins
+from gatesweep.data.pins import Pin, cached_file, manifest, read_pins
+from gatesweep.data.store import is_tracked
 from gatesweep.errors import DataError
 from gatesweep.track.lineage import LockedSet
 
@@ -61,6 +62,8 @@ def _bring(each: LockedSet, pins: dict[str, Pin], top: Path, root: Path, say: Ca
     there = place if place.exists() or Path(each.path).is_absolute() else root / each.path
     if not there.exists() and each.name in catalogue.names():
         return  # of a project that pins nothing: the training fetches it
+    if not (there.exists() and user_data(there).md5 == each.md5) and _cached(each, place, top, root, say):
+        return
     if not there.exists():
         raise DataError(f"is not there any more; the run read what has the md5 {each.md5}", place=str(there),
                         hint=f"put it back, or say where it lies now: --set {MOVED}=…")
@@ -68,6 +71,25 @@ def _bring(each: LockedSet, pins: dict[str, Pin], top: Path, root: Path, say: Ca
     if there != place:
         place.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if there.is_dir() else shutil.copyfile)(there, place)
+
+
+def _cached(each: LockedSet, place: Path, top: Path, root: Path, say: Callable[[str], None]) -> bool:
+    """Whether DVC's cache still had these bytes, for a set that was pinned and never committed, and the tree has them.
+
+    A file of the working folder is not written over.
+    """
+    if not place.is_relative_to(top) or top == root or not is_tracked(root):
+        return False
+    folder = each.md5.endswith(".dir")
+    names = manifest(Pin(place.name, place, each.md5, None, None), root) if folder else {"": each.md5}
+    found = {name: cached_file(root, md5) for name, md5 in (names or {}).items()}
+    if not found or not all(path.is_file() for path in found.values()):
+        return False
+    for name, path in found.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place / name if name else place)
+    say(f"{each.name}: out of DVC's cache, by its md5")
+    return user_data(place).md5 == each.md5
 
 
 def _fetched(each: LockedSet, pin: Pin, place: Path, top: Path, say: Callable[[str], None]) -> bool:

@@ -25,12 +25,13 @@ ASK_AGAIN_S = 2.0
 
 
 def train_on(cluster: Path, config: Path, folder: Path, store: Store, *, environment: Mapping[str, str], top: Path,
-             overrides: Sequence[str] = (), say: Say = lambda line: None) -> Followed:  # fmt: skip
+             overrides: Sequence[str] = (), instead_of: Path | None = None,
+             say: Say = lambda line: None) -> Followed:  # fmt: skip
     """Submit `gatesweep run CONFIG --cluster CLUSTER` in `folder`, and wait until it is over.
 
     Args:
         cluster: its file.
-        config, folder, environment, overrides, top: as of `train_again`.
+        config, folder, environment, overrides, top, instead_of: as of `train_again`.
         store: whose home folder remembers the submission.
 
     Raises:
@@ -39,7 +40,7 @@ def train_on(cluster: Path, config: Path, folder: Path, store: Store, *, environ
     """
     words = ["run", str(config), "--cluster", str(cluster.resolve()), "--json",
              *(word for each in overrides for word in ("--set", each))]  # fmt: skip
-    sent = answer_of(words, config, folder, store, environment=environment, top=top)
+    sent = answer_of(words, config, folder, store, environment=environment, top=top, instead_of=instead_of)
     sweep_id = str(sent["sweep_id"])
     say(f"sweep {sweep_id}, job {sent['job_id']} on {sent['cluster']}; gatesweep stop {sweep_id} ends it")
     followed = find(sweep_id, store.home)

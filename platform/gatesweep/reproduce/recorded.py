@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gatesweep.config.changes import CHANGES
 from gatesweep.config.yaml_file import parse, read_mapping
 from gatesweep.errors import NotFound, UserError
 from gatesweep.reproduce.verdict import Values
 from gatesweep.runs.lookup import find
-from gatesweep.track.addresses import CONFIG_DIGEST, KIND, LOCK_DIGEST, OUTCOME, SWEEP_ID
+from gatesweep.track.addresses import CONFIG_DIGEST, KIND, LOCK_DIGEST, OUTCOME, SWEEP_ID, TRIAL_ID
 from gatesweep.track.dress import as_yaml
 from gatesweep.track.lineage import Lock, LockedSet, read_lock
 from gatesweep.track.store import Store, StoredRun
@@ -32,6 +33,13 @@ class Recorded:
     def trained(self) -> int:
         """Epochs that it recorded."""
         return trained(self.values)
+
+    @property
+    def copied_after(self) -> int:
+        """The epoch after which a sweep's trial took another's weights, the last time; 0: it never did. Its
+        configuration trains the epochs of all who led to them; its own up to there led nowhere."""
+        changes = self.lock.config.get(CHANGES)
+        return int(changes[-1]["after_epoch"]) if changes and TRIAL_ID in self.run.tags else 0
 
     @property
     def path(self) -> str | None:
@@ -62,6 +70,10 @@ def read(name: str, store: Store) -> Recorded:
     if read_mapping(store.artifact(run.run_id, "config.yaml")) != parse(as_yaml(lock.config), "lock.json"):
         raise UserError("was altered after it was written: lock.json has another configuration",
                         place=f"run {run.run_id}: config.yaml", hint="restore the artifact from a backup of the store")
+    for tag in (LOCK_DIGEST, CONFIG_DIGEST, *((OUTCOME,) if run.status != "RUNNING" else ())):
+        if tag not in run.tags:
+            raise UserError(f"has lost its tag {tag}, without which its numbers prove nothing",
+                            place=f"run {run.run_id}", hint="restore the tracking store from a backup")
     if run.status == "RUNNING":
         raise UserError("is still going on", place=f"run {run.run_id}", hint="wait until it has ended")
     values = {(point.key, point.step): point.value for key in run.metrics for point in store.history(run.run_id, key)}

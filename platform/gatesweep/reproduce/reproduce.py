@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,6 +86,10 @@ class How:
     """A cluster's file: train there, with its packages, the whole schedule."""
 
     def __post_init__(self) -> None:
+        for name, value, kinds in (("epochs", self.epochs, int), ("tolerance", self.tolerance, (int, float)),
+                                   ("python", self.python, str)):
+            if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+                raise UserError(f"{value!r} is no value for it", place=name)
         if self.epochs is not None and self.epochs < 1:
             raise UserError(f"one epoch at least is compared, and {self.epochs} are asked for", place="--epochs")
         if not 0.0 <= self.tolerance < math.inf:
@@ -129,6 +133,7 @@ def train_and_compare(name: str, store: Store, sources: Sources, how: How = How(
     python = checked(how.python) if how.python else sys.executable
     top, folder = sources.of(recorded.lock.tree, run=f"run {run.run_id}")
     bring(recorded.sets, top, sources.root, run=run.run_id, moved=how.moved, path=recorded.path, say=say)
+    overrides += _where_it_lies(recorded, top, folder) if how.moved is None else ()
     config = sources.scratch / f"{run.run_id}.yaml"
     config.write_text(as_yaml(recorded.told["config"]), encoding="utf-8")
     alone = bool(how.overrides) or sources.here  # what another code or setting gives says nothing of the run
@@ -137,15 +142,24 @@ def train_and_compare(name: str, store: Store, sources: Sources, how: How = How(
     say(f"training {name} again, {epochs}, {code}")
     if how.on is not None:
         followed = train_on(how.on, config, folder, store, environment=recorded.lock.environment, top=top,
-                            overrides=overrides, say=say)  # fmt: skip
+                            overrides=overrides, instead_of=sources.top, say=say)  # fmt: skip
         with its_store(how.on, store.home) as theirs:
             return _compared(recorded, theirs, run_of(followed, theirs), store, asked, how.tolerance,
                              alone=alone)  # fmt: skip
     if how.strict:
         python = interpreter(recorded.lock.packages, recorded.lock.python, store.home, say)
     rerun_id = train_again(config, folder, store, environment=recorded.lock.environment, epochs=asked, top=top,
-                           overrides=overrides, python=python)  # fmt: skip
+                           overrides=overrides, python=python, instead_of=sources.top)  # fmt: skip
     return _compared(recorded, store, rerun_id, store, asked, how.tolerance, alone=alone)
+
+
+def _where_it_lies(recorded: Recorded, top: Path, folder: Path) -> tuple[str, ...]:
+    """`data.path`, where it led through something that git does not have, such as a link."""
+    path = Path(recorded.path or "")
+    there = next((top / each.path for each in recorded.sets if Path(each.path).name == path.name), None)
+    if recorded.path is None or (folder / path).exists() or there is None or not there.exists():
+        return ()
+    return (f"{MOVED}={there}",)
 
 
 def _checked_overrides(recorded: Recorded, how: How) -> tuple[str, ...]:
@@ -170,9 +184,18 @@ def _epochs(recorded: Recorded, asked: int | None) -> int | None:
     """How many to train; none is the whole schedule."""
     if asked is not None and asked > recorded.trained:
         raise UserError(f"recorded {recorded.trained} epochs, and {asked} are asked for", place="--epochs")
+    if asked is not None and asked <= recorded.copied_after:
+        raise UserError(f"the trial took another's weights after epoch {recorded.copied_after}: what it recorded up to "
+                        "there did not lead to its own", place="--epochs", hint="more epochs, or leave it out for all")
     if asked is not None and asked < recorded.trained:
         return asked
     return None if recorded.run.tags.get(OUTCOME) == "completed" else recorded.trained
+
+
+def _of_its_own(found: Sequence[Difference], *, alone: bool) -> list[Difference]:
+    """Without what a clone makes another: where it lies, and that what nobody imports is not in it."""
+    made = {"code.untracked"} if alone else {"code.untracked", MOVED}
+    return [each for each in found if each.key not in made]
 
 
 def _compared(recorded: Recorded, theirs: Store, rerun_id: str, store: Store, epochs: int | None, tolerance: float,
@@ -184,16 +207,17 @@ def _compared(recorded: Recorded, theirs: Store, rerun_id: str, store: Store, ep
     again = theirs.get_run(rerun_id)
     values = {(point.key, point.step): point.value for key in again.metrics for point in theirs.history(rerun_id, key)}
     partial = epochs if epochs is not None and epochs < recorded.trained else None
-    same_end = trained(values) == recorded.trained
-    was = comparable(recorded.values, epochs=epochs)
+    ends_alike = trained(values) == recorded.trained  # one that was interrupted has no hash
+    hashed = ends_alike and (WEIGHTS in recorded.run.tags or recorded.run.tags[OUTCOME] == "completed")
+    was = comparable(recorded.values, epochs=epochs, after=recorded.copied_after)
     if TRIAL_ID in again.tags:  # of a sweep, which has the baseline's scores once, not in each trial
         was = {key: value for key, value in was.items() if not key[0].startswith("baseline/")}
-    judged = judge(was, comparable(values, epochs=epochs), more=alone,
-                   weights=(recorded.run.tags.get(WEIGHTS), again.tags.get(WEIGHTS)) if same_end else (None, None),
+    judged = judge(was, comparable(values, epochs=epochs, after=recorded.copied_after), more=alone,
+                   weights=(recorded.run.tags.get(WEIGHTS), again.tags.get(WEIGHTS)) if hashed else (None, None),
                    tolerance=tolerance)  # fmt: skip
     now = json.loads(theirs.artifact(rerun_id, "lock.json").read_text(encoding="utf-8"))
     found = Reproduction(recorded.run.run_id, rerun_id, judged, tolerance,
-                         tuple(ranked(differences(recorded.told, now))), partial)  # fmt: skip
+                         tuple(ranked(_of_its_own(differences(recorded.told, now), alone=alone))), partial)  # fmt: skip
     theirs.log_batch(rerun_id, tags={REPRODUCES: recorded.run.run_id, VERDICT: found.verdict})
     if not alone and partial is None:
         store.log_batch(recorded.run.run_id, tags={REPRODUCED_BY: rerun_id, VERDICT: found.verdict})

@@ -86,7 +86,7 @@ def configuration_for(name: str, overrides: Sequence[str], store: Store) -> tupl
                        hint="gatesweep run EXPERIMENT makes a run to begin from") from None  # fmt: skip
     if overrides:
         config = experiment_from(override(config.as_dict(), overrides), place=f"seeds {name}")
-    return run, refuse_the_worst(config, f"seeds {name}")
+    return run, refuse_the_worst(config.with_one_seed(), f"seeds {name}")
 
 
 class _Work:

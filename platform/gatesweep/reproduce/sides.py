@@ -17,9 +17,9 @@ import yaml
 from gatesweep.errors import ConfigError, NotFound
 from gatesweep.reproduce.differences import CONFIG, DATA
 from gatesweep.reproduce.group import is_completed, members
+from gatesweep.reproduce.lock_file import lock_file
 from gatesweep.runs.lookup import find
 from gatesweep.track.addresses import COMMIT, KIND, OUTCOME, SWEEP_ID, TRIAL_ID
-from gatesweep.track.lineage import told_in
 from gatesweep.track.store import Store, StoredRun
 
 GROUP = "seeds:"
@@ -32,7 +32,10 @@ class Member:
     run: StoredRun
     lock: Mapping[str, Any]
     locked: bool
-    """Whether it has a `lock.json`, so that its environment is known."""
+    """Whether it has a `lock.json` to be believed, so that its environment is known."""
+
+    why_not: str | None = None
+    """What is wrong with its lock or its patch."""
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -111,16 +114,15 @@ def _told_apart(sides: list[Side]) -> list[Side]:
 
 
 def _member(run: StoredRun, store: Store) -> Member:
-    text = _artifact(run, store, "lock.json")
-    lock = None if text is None else told_in(text)
-    if lock is None:
+    found = lock_file(run, store)
+    if found.told is None:
         pins = [{"name": name, "md5": md5} for name, md5 in sorted(run.datasets.items())]
-        return Member(run, {CONFIG: _config_without_lock(run, store), DATA: pins}, locked=False)
-    patch = _artifact(run, store, "diff.patch")
-    if patch is not None:  # two dirty trees of one commit are told apart by what was changed in them
-        digest = hashlib.sha256(patch.encode()).hexdigest()[:12]
+        return Member(run, {CONFIG: _config_without_lock(run, store), DATA: pins}, False, found.why_not)
+    lock = found.told
+    if lock["code"].get("patch"):  # two dirty trees of one commit are told apart by what was changed in them
+        digest = str(lock["code"].get("patch_sha256") or hashlib.sha256(found.patch or b"").hexdigest())[:12]
         lock = {**lock, "code": {**lock["code"], "patch": f"sha256 {digest}"}}
-    return Member(run, lock, locked=True)
+    return Member(run, lock, True, found.why_not)
 
 
 def _config_without_lock(run: StoredRun, store: Store) -> dict[str, Any]:
@@ -159,5 +161,7 @@ def notes_of(sides: Sequence[Side]) -> list[str]:
             if not member.locked:
                 commit = run.tags.get(COMMIT)
                 known = f"; its commit is {commit[:12]}" if commit else ""
-                notes.append(f"run {run.run_id[:8]} has no lock.json: its environment is not known{known}")
+                notes.append(f"run {run.run_id[:8]} {member.why_not}: its environment is not known{known}")
+            elif member.why_not:
+                notes.append(f"run {run.run_id[:8]} {member.why_not}")
     return notes

@@ -42,6 +42,12 @@ class Sources:
     def __exit__(self, *error: object) -> None:
         self._scratch.cleanup()
 
+    @property
+    def top(self) -> Path | None:
+        """Of the repository; none outside of one."""
+        asked = _asked(self.root, "rev-parse", "--show-toplevel")
+        return None if asked.returncode else Path(asked.stdout.decode().strip())
+
     def of(self, tree: Tree, *, run: str) -> tuple[Path, Path]:
         """The top of the tree, and the folder in it where the run stood.
 
@@ -49,8 +55,7 @@ class Sources:
             UserError: the tree cannot be had again, and why.
         """
         if self.here:
-            asked = _asked(self.root, "rev-parse", "--show-toplevel")
-            folder = Path(asked.stdout.decode().strip()) / tree.folder if not asked.returncode else self.root
+            folder = self.top / tree.folder if self.top else self.root
             return self.root, folder if folder.is_dir() else self.root
         if tree not in self._made:
             top = self.scratch / f"source-{len(self._made)}"

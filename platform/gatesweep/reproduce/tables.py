@@ -95,8 +95,12 @@ def write(found: Comparison, folder: Path | str) -> Path:
     if found.curves and found.curve_metric:
         texts[CURVES] = overlay_svg(found.curves, found.curve_metric)
     texts[PAGE] = page(found)
-    for name, text in texts.items():
-        write_whole(folder / name, text)
+    try:
+        for name, text in texts.items():
+            write_whole(folder / name, text)
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror or error}", place=str(folder),
+                        hint="--out my-comparison") from error
     if CURVES not in texts:
         (folder / CURVES).unlink(missing_ok=True)  # of an earlier comparison by another metric
     return folder

@@ -43,7 +43,7 @@ def trace(what: str, store: Store, *, root: Path | None = None) -> RunTrace | Da
     if what.startswith(MODELS):
         return trace_run(run_of_model(store, what), store, given=what, kind="model", root=root)
     path = Path(what).expanduser()
-    if what and (path.exists() or lies_in_a_set(path, root)):
+    if what and (_exists(path) or lies_in_a_set(path, root)):
         state = state_in(path) if is_checkpoint(path) else None
         if state is None:
             return trace_data(what, store, root)
@@ -59,6 +59,13 @@ def trace(what: str, store: Store, *, root: Path | None = None) -> RunTrace | Da
         raise NotFound(message, place=error.place,
                        hint="a run of another store is found with MLFLOW_TRACKING_URI set to its address; "
                             f"{error.hint or 'gatesweep list --runs shows the runs of this one'}") from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no name that a file could have
+        return False
 
 
 def is_checkpoint(path: Path) -> bool:

@@ -7,6 +7,7 @@ of git and of the files.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from gatesweep.data.own import user_data
 from gatesweep.data.pins import manifest, read_pins
 from gatesweep.data.revisions import git
-from gatesweep.errors import DataError, NotFound
+from gatesweep.errors import DataError
+from gatesweep.reproduce.lock_file import lock_file
 from gatesweep.track import addresses as names
 from gatesweep.track.git import without_credentials
-from gatesweep.track.lineage import told_in
 from gatesweep.track.vendor import public
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class RunTrace:
     commands: tuple[str, ...]
     """In this order: the code, the data, the run again."""
     locked: bool
-    """Whether it has a `lock.json` that can be read; without one the tags alone speak, and it cannot be had again."""
+    """Whether it has a `lock.json` to be believed; without one the tags alone speak, and it cannot be had again."""
+    why_not: str | None = None
+    """What is wrong with its lock or its patch."""
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -85,37 +88,25 @@ class RunTrace:
 
 def trace_run(run: StoredRun, store: Store, *, given: str, kind: Kind, root: Path | None) -> RunTrace:
     """Everything that the store tells of a run's origin."""
-    lock = _lock(run, store)
-    code = _code(run, lock, store, root or Path.cwd())
+    found = lock_file(run, store)
+    lock = found.told or {}
+    code = _code(run, lock, found.patch is not None, store, root or Path.cwd())
     data = tuple(_used(each, root) for each in lock.get("data") or _told_by_mlflow(run))
     tags = run.tags
     return RunTrace(given, kind, run.run_id, run.name, run.status, tags.get(names.OUTCOME), public(store.uri),
                     tags.get(names.TRIAL_ID), tags.get(names.SWEEP_ID), tags.get(names.PARENT),
-                    tags.get(names.CONFIG_DIGEST), code, data, _commands(run, code, data, locked=bool(lock)),
-                    bool(lock))
-
-
-def _lock(run: StoredRun, store: Store) -> dict[str, Any]:
-    """`lock.json`; of a run that has none (another program's, or one that died at birth) nothing."""
-    try:
-        return told_in(store.artifact(run.run_id, "lock.json").read_bytes().decode(errors="replace")) or {}
-    except NotFound:
-        return {}
+                    tags.get(names.CONFIG_DIGEST), code, data, _commands(run, code, data, whole=found.why_not is None),
+                    bool(lock), found.why_not)
 
 
 def _told_by_mlflow(run: StoredRun) -> list[dict[str, Any]]:
     return [{"name": name, "md5": md5, "path": f"data/{name}"} for name, md5 in run.datasets.items()]
 
 
-def _code(run: StoredRun, lock: dict[str, Any], store: Store, here: Path) -> Code:
+def _code(run: StoredRun, lock: Mapping[str, Any], patched: bool, store: Store, here: Path) -> Code:
     told = lock.get("code") or {}
     commit = told.get("commit") or run.tags.get(names.COMMIT)
-    patch = None
-    if told.get("patch"):
-        try:
-            patch = str(store.artifact(run.run_id, "diff.patch"))
-        except NotFound as error:
-            patch = f"{error}"
+    patch = str(store.artifact(run.run_id, "diff.patch")) if patched else None
     there = commit is not None and git(here, "cat-file", "-e", f"{commit}^{{commit}}") is not None
     remote = told.get("remote")
     return Code(commit, told.get("branch"), told.get("dirty"), without_credentials(remote) if remote else None, patch,
@@ -148,7 +139,7 @@ def _is_pinned(name: str, path: str, md5: str, root: Path) -> bool:
     return (manifest(pin, root) or {}).get(inside) == md5
 
 
-def _commands(run: StoredRun, code: Code, data: tuple[DataUsed, ...], *, locked: bool) -> tuple[str, ...]:
+def _commands(run: StoredRun, code: Code, data: tuple[DataUsed, ...], *, whole: bool) -> tuple[str, ...]:
     """What to type, in this order; `reproduce` does all of it in a folder of its own."""
     told = []
     if code.commit:
@@ -160,7 +151,7 @@ def _commands(run: StoredRun, code: Code, data: tuple[DataUsed, ...], *, locked:
     sets = dict.fromkeys(each.set for each in data if each.set)
     if sets:
         told.append(f"gatesweep data pull {' '.join(map(shlex.quote, sets))}")
-    if locked:
+    if whole:
         is_sweep = run.tags.get(names.KIND) == "sweep"
         told.append(f"gatesweep reproduce {run.tags[names.SWEEP_ID] if is_sweep else run.run_id}")
     return tuple(told)

@@ -4,8 +4,8 @@
     within_tolerance   no value is further from the recorded one than |is - was| <= tolerance max(|was|, 1e-8)
     diverged           one is
 
-Times are not numbers of the training. Scores of the baseline and of the test split have one value each, whatever step
-they are written at.
+Times, and values that a sweep changed on the way, are not numbers of the training. Scores of the baseline and of the
+test split have one value each, whatever step they are written at.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WEIGHTS = "weights"
 """Stands for the hash of the final weights where a metric's name would."""
 
 _TINY = 1e-8
-_TIMES = ("time/", "system/")
+_TIMES = ("time/", "system/", "mutation/")
 _ONCE = ("test/", "baseline/")
 
 Values = Mapping[tuple[str, int], float]
@@ -68,12 +68,18 @@ class Verdict:
     first: FirstDifference | None
 
 
-def comparable(values: Values, *, epochs: int | None = None) -> dict[tuple[str, int], float]:
-    """The values that a rerun must have again; of a rerun of a few epochs, those of their steps alone."""
+def comparable(values: Values, *, epochs: int | None = None, after: int = 0) -> dict[tuple[str, int], float]:
+    """The values that a rerun must have again; of a rerun of a few epochs, those of their steps alone.
+
+    Args:
+        after: only what came after this epoch; scores that come once may be of an earlier one.
+    """
     kept = {}
     for (metric, step), value in values.items():
         once = metric.startswith(_ONCE)
         if metric.startswith(_TIMES) or (epochs is not None and (once or step > epochs)):
+            continue
+        if after and (once or step <= after):
             continue
         kept[metric, 0 if once else step] = value
     return kept
@@ -86,7 +92,7 @@ def judge(was: Values, now: Values, *, weights: Sequence[str | None] = (None, No
     Args:
         was, now: as `comparable` gives them, of the same epochs. A value that one of them alone has is a difference;
             but a metric that the run never recorded is none if `more`, or if it is a score that comes once.
-        weights: the hashes of both; compared where both are known.
+        weights: the hashes of both; compared where the rerun has one. A run that has lost its own is not proven.
         more: the rerun's code is another, and may record what the run's did not.
     """
     names = {metric for metric, _ in was}
@@ -95,13 +101,15 @@ def judge(was: Values, now: Values, *, weights: Sequence[str | None] = (None, No
     largest = max((_apart(one, other) for _, one, other in odd), default=0.0)
     found = [FirstDifference(metric, step, one, other) for (metric, step), one, other in odd]
     first = min(found, key=_order, default=None)
-    hashed = all(weights)
-    if hashed and weights[0] != weights[1] and first is None:
+    hashed = bool(weights[1])
+    other_weights = hashed and weights[0] != weights[1]
+    if other_weights and first is None:
         first = FirstDifference(WEIGHTS, max((step for _, step in was), default=0), *weights)
-    count = len(was) + len(lost) + hashed
-    different = len(odd) + (hashed and weights[0] != weights[1])
+    count, different = len(was) + len(lost) + hashed, len(odd) + other_weights
     if not different:
         return Verdict("bitwise", count, 0, 0.0, None)
+    if other_weights and not weights[0]:
+        largest = math.inf
     verdict: Literal["within_tolerance", "diverged"] = "within_tolerance" if largest <= tolerance else "diverged"
     return Verdict(verdict, count, different, largest, first)
 

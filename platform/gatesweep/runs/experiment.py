@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, SerializeAsAny, create_model
+from pydantic import (
+    Field,
+    PositiveInt,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    create_model,
+    model_serializer,
+)
 
 from gatesweep.config.digest import digest
-from gatesweep.config.loader import build, override
+from gatesweep.config.loader import build, did_you_mean, override, put
 from gatesweep.config.section import Section
+from gatesweep.config.sections import flat, paths
 from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.models.config import ModelConfig
 from gatesweep.runs.initial import InitFrom
 from gatesweep.tasks.registry import check_direction, data_section, epoch_metrics, model_section
 from gatesweep.train.config import KeepConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
+
+NEVER_CHANGE = ("task", "name", "changes", "trainer.max_epochs", "trainer.monitor", "trainer.mode")
+
+
+class Change(Section):
+    """Values that are others from an epoch on; weights, moments and generators go on as they are."""
+
+    after_epoch: PositiveInt
+    """The last epoch with the values before."""
+
+    values: Annotated[dict[str, Any], Field(min_length=1)]
+    """Dotted keys and their new values, `{optimizer.lr: 0.01}`; what gives weights another shape cannot change."""
 
 
 class ExperimentConfig(Section):
@@ -52,6 +73,23 @@ class ExperimentConfig(Section):
 
     keep: KeepConfig = KeepConfig()
     """What stays on disk."""
+
+    changes: tuple[Change, ...] = ()
+    """Values that change on the way, as a sweep of `scheduler: {name: pbt}` found them."""
+
+    def with_one_seed(self) -> ExperimentConfig:
+        """The seed stays what it is through all changes: those that a population's trials put in go."""
+        kept = [(change.after_epoch, {key: value for key, value in change.values.items() if key != "seed"})
+                for change in self.changes]  # fmt: skip
+        changes = tuple(Change(after_epoch=epoch, values=values) for epoch, values in kept if values)
+        return self.model_copy(update={"changes": changes})
+
+    @model_serializer(mode="wrap")
+    def _without_no_changes(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = whole(self)
+        if not values.get("changes"):
+            values.pop("changes", None)
+        return values
 
     def as_dict(self) -> dict[str, Any]:
         """Every value, defaults included, as plain JSON."""
@@ -88,6 +126,8 @@ def experiment_from(raw: dict[str, Any], *, place: str) -> ExperimentConfig:
     except ConfigError as error:
         raise ConfigError(f"task: {error.message}", place=place, hint=error.hint) from None
     config = build(kind, raw, place=place)
+    if config.changes:
+        config = config.model_copy(update={"changes": _typed(config, place)})
     known = epoch_metrics(task, config.data, config.model)
     if known and config.trainer.monitor not in known:
         raise ConfigError(
@@ -96,6 +136,45 @@ def experiment_from(raw: dict[str, Any], *, place: str) -> ExperimentConfig:
             hint=f"one of: {', '.join(sorted(known))}",
         )
     return config
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Epochs with the same values."""
+
+    after_epoch: int
+    config: ExperimentConfig
+    """Whole, without changes of its own."""
+
+
+def stages_of(config: ExperimentConfig, place: str = "changes") -> list[Stage]:
+    """The stages of a training, one of an experiment without changes.
+
+    Raises:
+        ConfigError: changes out of order, after the last epoch, or of what does not exist.
+    """
+    raw = config.as_dict()
+    raw.pop("changes", None)
+    found = [Stage(0, config.model_copy(update={"changes": ()}))]
+    known = [path for path in paths(config) if path not in NEVER_CHANGE]
+    for number, change in enumerate(config.changes):
+        where, last = f"{place}: changes[{number}]", found[-1].after_epoch
+        if not last < change.after_epoch < config.trainer.max_epochs:
+            raise ConfigError(f"after_epoch: {change.after_epoch} is not after {last} and before trainer.max_epochs "
+                              f"{config.trainer.max_epochs}", place=where)  # fmt: skip
+        for key, value in change.values.items():
+            if key not in known:
+                raise ConfigError(f"values: unknown key '{key}'", place=where, hint=did_you_mean(key, known))
+            put(raw, key, value, place=where)
+        found.append(Stage(change.after_epoch, experiment_from(raw, place=where)))
+    return found
+
+
+def _typed(config: ExperimentConfig, place: str) -> tuple[Change, ...]:
+    """The changes with each value as its field has it; YAML gives words."""
+    values = [flat(stage.config.as_dict()) for stage in stages_of(config, place)[1:]]
+    return tuple(Change(after_epoch=change.after_epoch, values={key: now[key] for key in change.values})
+                 for change, now in zip(config.changes, values, strict=True))  # fmt: skip
 
 
 def refuse_the_worst(config: ExperimentConfig, place: str) -> ExperimentConfig:

@@ -28,6 +28,7 @@ from gatesweep.runs.initial import resolved
 from gatesweep.runs.lookup import KEPT
 from gatesweep.runs.retention import Retention, kept, kept_note
 from gatesweep.runs.scoring import Scored, score_best, statements_of
+from gatesweep.runs.stages import fit_stages
 from gatesweep.runs.stale import hold
 from gatesweep.tasks.base import Task
 from gatesweep.track.addresses import WEIGHTS
@@ -36,7 +37,7 @@ from gatesweep.track.recorder import MlflowRecorder, start_run
 from gatesweep.track.store import Store
 from gatesweep.train.callbacks import EpochReport
 from gatesweep.train.checkpoint import commit_of
-from gatesweep.train.fit import FitResult, Recipe, fit
+from gatesweep.train.fit import FitResult, Recipe
 from gatesweep.train.recorder import Recorder
 
 Say = Callable[[str], None]
@@ -173,7 +174,8 @@ def _train(
         if done and done[-1].final:
             fitted = _as_fitted(done, retention)
         else:
-            fitted = fit(
+            fitted, task = fit_stages(
+                config,
                 task,
                 recipe,
                 folder=folder / "checkpoints",
@@ -181,6 +183,7 @@ def _train(
                 resume=resume_from,
                 seen=tuple(done),
                 callbacks=listener.callbacks,
+                say=listener.say,
             )
         scored = score_best(task, config, fitted.best_checkpoint, fitted.best_metrics)
         for line in statements_of(task, "test" if "test" in getattr(task, "splits", ("test",)) else "val"):

@@ -191,13 +191,18 @@ def _plain(assignment: Assignment) -> dict[str, Any]:
     trial, run = assignment.trial, _the_run()
     config = run.ledger.spec.trial_config(trial.params, trial.number)
     seen = [[epoch, trial.metrics[epoch], trial.checkpoints.get(epoch, "")] for epoch in sorted(trial.metrics)]
+    trained_as = run.ledger.spec.trial_config(*trial.trained_as).as_dict() if trial.trained_as else None
+    lent, returned = run.ledger.lent(trial)
     return {
         "trial": trial.name,
         "attempt": trial.attempt,
         "experiment": json.dumps(config.as_dict()),
         "folder": assignment.folder,
         "resume": trial.checkpoint or "",
+        "trained_as": json.dumps(trained_as),
         "seen": json.dumps(seen),
+        "lent": lent,
+        "returned": returned,
         "data_md5": dict(run.data_md5),
     }
 

@@ -63,9 +63,9 @@ def _score(session: Session, trial: Trial) -> Record:
     if known and known["trial"] == trial.name:
         return known
     objective = session.spec.goal
-    config = session.spec.trial_config(trial.params, trial.number)
     epoch = trial.best_epoch(objective.metric, objective.mode)
     assert epoch is not None, "a ranked trial has a best epoch"
+    config = session.spec.trial_config(trial.params_at(epoch), trial.number)
     task, _ = prepare(config, data_md5=session.data_md5)
     scored = score_best(task, config, session.checkpoint(trial.checkpoints[epoch]), trial.metrics[epoch])
     session.projector.log_artifacts(trial.name, scored.save_figures(session.folder / "figures"), "figures")
@@ -104,7 +104,8 @@ def _best(session: Session, trial: Trial, record: Record | None) -> dict[str, An
     return {
         "trial_id": f"{session.sweep_id}/{trial.name}",
         "run_id": session.projector.run_id(trial.name) or "",
-        "config": session.spec.trial_config(trial.params, trial.number).as_dict(),
+        "config": session.ledger.config(trial, epoch),
+        "mutations": [mutation.as_dict() for mutation in trial.mutations],
         "metrics": metrics,
         "baseline": record["baseline"] if record else None,
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gatesweep.sweep.search import Params, Searcher
+from gatesweep.sweep.admission import Admits, everything
+from gatesweep.sweep.search import Known, Params, Searcher
 
 POINT = "point"
 """In a proposal's memory: which of the user's points it is, from 1."""
@@ -14,8 +15,13 @@ POINT = "point"
 class Guided:
     """The wrapped search takes each point over as if it had proposed it, and learns from what becomes of it."""
 
+    admits: Admits = staticmethod(everything)  # points are held against the constraints before the sweep begins
+
     def __init__(self, search: Searcher, points: Sequence[Params]) -> None:
         self.search, self.points = search, points
+
+    def inform(self, known: Sequence[Known]) -> None:
+        self.search.inform(known)
 
     def propose(self, number: int) -> tuple[Params, dict[str, Any]] | None:
         if number >= len(self.points):

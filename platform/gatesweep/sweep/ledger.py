@@ -11,14 +11,14 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Collection
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from gatesweep.errors import LogError
+from gatesweep.errors import ConfigError, LogError
 from gatesweep.sweep.failures import Death
 from gatesweep.sweep.options import Budget
 from gatesweep.sweep.policies import breaker, policy_for
-from gatesweep.sweep.schedule import scheduler
-from gatesweep.sweep.search import searcher
+from gatesweep.sweep.schedule import decision, scheduler
+from gatesweep.sweep.search import known_of, searcher
 from gatesweep.sweep.spec import SweepSpec
 from gatesweep.sweep.spending import Spending, spent
 from gatesweep.sweep.standing import Standing
@@ -26,15 +26,20 @@ from gatesweep.sweep.trial import Assignment, Trial
 from gatesweep.track.log import ReadOnlyLog, SweepLog
 from gatesweep.track.records import BY_USER, Record
 
+if TYPE_CHECKING:
+    from gatesweep.tasks.base import Task
+
 
 class Ledger(Standing):
     """The state of one sweep. One thread calls it: Ray Tune's control loop."""
 
-    def __init__(self, log: SweepLog | ReadOnlyLog, spec: SweepSpec) -> None:
+    def __init__(self, log: SweepLog | ReadOnlyLog, spec: SweepSpec, task: Task | None = None) -> None:
         super().__init__(spec)
         self.log = log
         self.running: dict[str, str] = {}
         """Ray Tune's id of an attempt -> our trial."""
+        self._paused: set[str] = set()
+        """Ray Tune's ids of attempts that came to an exchange: they end, and their trials go on after it."""
         self.stopped: str | None = None
         self.pausing: Literal["drain", "epoch"] | None = None
         """The user wants it stopped: running trials go on to their end, or to their next epoch."""
@@ -49,7 +54,7 @@ class Ledger(Standing):
         self.clock: Callable[[], int] = lambda: int(time.time() * 1000)
         """Milliseconds, as the log's records have them."""
         self.listeners: list[Callable[[Record], None]] = []
-        self.search, self.schedule = searcher(spec), scheduler(spec)
+        self.search, self.schedule = searcher(spec, task), scheduler(spec)
         self._orders = itertools.count(1)
         for line, record in enumerate(log.records, 1):
             self._replay(record, line)
@@ -76,9 +81,10 @@ class Ledger(Standing):
             if not self.finished:
                 self.stop(BY_USER)
             return "finished"
+        self._exchange()
         if len(live) >= self.budget.concurrent:
             return "wait"
-        waiting = [t for t in self.trials.values() if t.outcome is None and t.name not in live]
+        waiting = [t for t in self.trials.values() if t.live and t.name not in live and not self._waits(t)]
         trial = min(waiting, key=lambda t: (t.order or 1 << 30, t.number)) if waiting else self._new()
         if trial is None:
             return "wait" if live else "finished"
@@ -89,7 +95,11 @@ class Ledger(Standing):
 
     def _new(self) -> Trial | None:
         number = len(self.trials)
-        proposal = self.search.propose(number) if number < self.budget.trials else None
+        try:
+            proposal = self.search.propose(number) if number < self.budget.trials else None
+        except ConfigError as error:  # constraints that leave too little to draw from
+            self.stop(error.message)
+            return None
         if proposal is None:
             self.exhausted = self.exhausted or number < self.budget.trials
             return None
@@ -97,6 +107,17 @@ class Ledger(Standing):
         record = {"event": "new", "trial": f"t{number:04d}", "number": number, "params": params, "memory": memory}
         self._write(record, proposed=True)
         return self.trials[f"t{number:04d}"]
+
+    def _waits(self, trial: Trial) -> bool:
+        """Whether it has come to an exchange that others are still on their way to."""
+        return trial.epoch > 0 and self.schedule.pauses(trial.epoch)
+
+    def _exchange(self) -> None:
+        """Let trials copy each other, once all have come as far."""
+        epoch = self.schedule.due(self.trials.values())
+        if epoch is not None:
+            self._write({"event": "mutate", "epoch": epoch,
+                         "changes": self.schedule.exchange(self.trials.values(), epoch)})  # fmt: skip
 
     def result(self, key: str, report: dict[str, Any]) -> Literal["continue", "stop"]:
         """One epoch of an attempt; the answer is already on disk."""
@@ -107,8 +128,8 @@ class Ledger(Standing):
             return "continue"
         if report["epoch"] != trial.epoch + 1:
             raise AssertionError(f"{trial.name} reports epoch {report['epoch']} after {trial.epoch}")
-        goes_on = self._decide(trial, report["epoch"], report["metrics"])
-        outcome = "completed" if report["final"] else None if goes_on else "pruned"
+        decided = self._decide(trial, report["epoch"], report["metrics"], final=report["final"])
+        outcome = "completed" if report["final"] else "pruned" if decided == "stop" else None
         self._write(
             {
                 "event": "result",
@@ -118,20 +139,23 @@ class Ledger(Standing):
                 "metrics": report["metrics"],
                 "checkpoint": report["checkpoint"],
                 "final": report["final"],
-                "decision": "continue" if goes_on else "stop",
+                "decision": decided,
                 "outcome": outcome,
                 "host": report.get("host", ""),
                 "weights": report.get("weights", ""),
             }
         )
+        if decided == "pause":
+            self._paused.add(key)
         self.check_budget()
-        return "continue" if outcome is None and self.pausing != "epoch" and self.stopped is None else "stop"
+        ends = outcome is not None or decided == "pause" or self.pausing == "epoch" or self.stopped is not None
+        return "stop" if ends else "continue"
 
     def failed(self, key: str, death: Death) -> None:
         """An attempt died: told once. Where another may fare better and retries are left, the trial stays open."""
         name = self.running.get(key)
         trial = self.trials[name] if name else None
-        if trial is None or trial.outcome is not None or trial.dead or self.stopped is not None:
+        if trial is None or trial.outcome is not None or trial.dead or self.stopped is not None or key in self._paused:
             return
         policy = policy_for(trial, death, self.spec.failure, lambda: self._runs_elsewhere(death))
         self._write(
@@ -159,13 +183,14 @@ class Ledger(Standing):
     def released(self, key: str, death: Death | None = None) -> None:
         """The executor's handle is over; idempotent. An attempt without a last result counts as a death."""
         name = self.running.get(key)
-        if name is not None and death is None and self.pausing != "epoch":
+        if name is not None and death is None and self.pausing != "epoch" and key not in self._paused:
             trial = self.trials[name]
             if trial.outcome is None and not trial.dead:
                 death = Death("crash", "the attempt ended without a last epoch")
         if death is not None:
             self.failed(key, death)
         self.running.pop(key, None)
+        self._paused.discard(key)
 
     def end(self, name: str, reason: str) -> bool:
         """The user stops one trial; whether it was open. `retry` opens it again."""
@@ -222,26 +247,34 @@ class Ledger(Standing):
     def _replay(self, record: Record, line: int) -> None:
         if record["event"] == "result":
             trial = self.trials[record["trial"]]
-            decision = "continue" if self._decide(trial, record["epoch"], record["metrics"]) else "stop"
-            if decision != record["decision"]:
-                raise LogError(
-                    f"line {line} says '{record['decision']}' where this version decides '{decision}'",
-                    place=str(self.log.path),
-                    hint="resume with the versions that the log's first line names",
-                )
+            now = self._decide(trial, record["epoch"], record["metrics"], final=record["final"])
+            self._compare(record["decision"], now, line)
+        elif record["event"] == "mutate":
+            self._compare(record["changes"], self.schedule.exchange(self.trials.values(), record["epoch"]), line)
         self._apply(record, proposed=False)
 
-    def _decide(self, trial: Trial, epoch: int, metrics: dict[str, float]) -> bool:
-        return self.schedule.goes_on(trial.name, epoch, metrics[self.spec.goal.metric])
+    def _compare(self, was: Any, now: Any, line: int) -> None:
+        if was != now:
+            raise LogError(
+                f"line {line} says '{was}' where this version decides '{now}'",
+                place=str(self.log.path),
+                hint="resume with the versions that the log's first line names",
+            )
+
+    def _decide(self, trial: Trial, epoch: int, metrics: dict[str, float], *, final: bool) -> str:
+        return decision(self.schedule, trial.name, epoch, metrics[self.spec.goal.metric], final=final)
 
     def _apply(self, record: Record, *, proposed: bool) -> None:
         trial = self.trials.get(record.get("trial", ""))
         self.spending.heard(record)
         match record["event"]:
+            case "sweep":
+                self.search.inform(known_of(record))
             case "new":
                 if not proposed:
                     self.search.adopt(record["number"], record["params"], record["memory"])
                 self.trials[record["trial"]] = Trial(record["trial"], record["number"], record["params"])
+                self.ancestry.born(record["trial"], record["number"], record["params"])
                 self.schedule.add(record["trial"])
             case "stop":
                 self.stopped, self.spent = record["reason"], record.get("budget")
@@ -250,6 +283,10 @@ class Ledger(Standing):
             case "retry":
                 for name in record["trials"]:
                     self._reopen(self.trials[name])
+            case "mutate":
+                for change in record["changes"]:
+                    self._copy(change, record["epoch"])
+                self.schedule.exchanged(record["epoch"])
             case "extend":
                 self.spec = self.spec.model_copy(update={"budget": Budget(**record["budget"])})
                 self.stopped, self.spent = (None, None) if self.spent else (self.stopped, None)
@@ -268,6 +305,7 @@ class Ledger(Standing):
             trial.epoch, trial.metrics[record["epoch"]] = record["epoch"], record["metrics"]
             self.search.observe(trial.number, trial.epoch, record["metrics"][self.spec.goal.metric])
             if record["checkpoint"]:
+                trial.trained_as = None
                 trial.checkpoint = trial.checkpoints[record["epoch"]] = record["checkpoint"]
             if record["outcome"]:
                 self._over(trial, record["outcome"], None)
@@ -279,6 +317,10 @@ class Ledger(Standing):
                 self._over(trial, "failed", record["reason"])
         else:
             self._over(trial, record["outcome"], record["reason"])
+
+    def _copy(self, change: Record, epoch: int) -> None:
+        self.trials[change["trial"]].copy(self.trials[change["from"]], change, epoch)
+        self.ancestry.copied(change["trial"], change["from"], epoch, change["params"])
 
     def _reopen(self, trial: Trial) -> None:
         trial.open_again()

@@ -4,27 +4,41 @@ What Optuna knows is a study in memory, told of every proposal and every end in 
 
     asks nothing twice   TPE, GP: a function of the study's trials. A proposal of the log is put into a study as it is,
                          with what the sampler noted about it (`memory`).
-    asked again          CMA-ES keeps its covariance in notes on the trials, NSGA-II its generations and parents. Some
-                         of these notes would be pickles, so they stay out of the log: the sampler is asked at every
-                         proposal of the log as it was then, which writes its notes anew, and the proposal itself is
-                         taken from the log.
+    asked again          `evolving`: at each of the log's proposals as it was then
+
+A proposal that is not admitted is a failed trial of the study, from which no sampler learns, and the sampler is asked
+again with another seed; after some draws (`patience`) of its own the space's distribution is asked instead. TPE takes
+fewer candidates each time: the most promising of many lies where nothing was tried, which is where nothing may be. GP,
+whose best guess hardly depends on the seed, is told: of a trial with Optuna's constraint `admitted` above 0.
 """
 
 from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 from gatesweep.config.digest import seed_of
+from gatesweep.sweep.admission import DRAWS, MOST_DRAWS, REJECTED, Admits, everything, none_admitted
+from gatesweep.sweep.independent import random_draw
 from gatesweep.sweep.options import SearchConfig
-from gatesweep.sweep.search import Params, Space
+from gatesweep.sweep.search import Known, Params, Space
 from gatesweep.sweep.space import active, ordered
+
+ADMITTED = "admitted"
+"""Optuna's name for our constraints together: -1 where all hold, 1 where one does not."""
 
 
 class Modelled(ABC):
     """A study and the sampler that proposes its next trial. A choice is known to it by its index."""
+
+    admits: Admits = staticmethod(everything)
+    patience = 20
+    """Draws of the sampler's own that may be rejected for one proposal."""
+    notes_of_known: Mapping[str, Any] = MappingProxyType({})
+    """What the sampler would have noted on a trial of an earlier sweep."""
 
     def __init__(self, space: Space, config: SearchConfig, modes: Sequence[str]) -> None:
         import optuna
@@ -35,24 +49,77 @@ class Modelled(ABC):
             "minimize" if mode == "min" else "maximize" for mode in modes
         ]
         self.study = optuna.create_study(directions=self.directions)
+        self.numbers: dict[int, int] = {}
+        """Our number of a trial -> the study's."""
+
+    def inform(self, known: Sequence[Known]) -> None:
+        from optuna.trial import create_trial
+
+        for each in known:
+            self.study.add_trial(create_trial(
+                values=list(each.values), params=self._coded(each.params), system_attrs=dict(self.notes_of_known),
+                distributions=self._distributions(each.params), constraints=self._held()))  # fmt: skip
 
     def propose(self, number: int) -> tuple[Params, dict[str, Any]] | None:
-        self.study.sampler = self._quietly(number)
-        trial = self.study.ask()
-        params: Params = {}
-        for key in ordered(self.space):
-            if active(self.space, key, params):
-                params[key] = self._suggest(trial, key)
-        if trial.number != number:
-            raise AssertionError(f"the study proposes trial {trial.number} where the sweep is at {number}")
-        return params, self._memory(number)
+        from optuna.trial import TrialState
+
+        draws: list[Params] = []
+        for k in range(self.patience):
+            params = self._asked(number, k)
+            if self.admits(params):
+                return params, self._memory(number) | self._of_rejected(k, draws)
+            self.study.tell(self.numbers[number], state=TrialState.FAIL)
+            self._refuse(params)
+            draws.append(params)
+        for k in range(self.patience, MOST_DRAWS):
+            params = random_draw(self.space, self.config.seed, number, k)
+            if self.admits(params):
+                self._take_over(number, params, {}, k)
+                return params, self._of_rejected(k, draws)
+        raise none_admitted(f"none of {MOST_DRAWS} draws for trial {number}")
 
     def adopt(self, number: int, params: Params, memory: dict[str, Any]) -> None:
         from optuna.trial import TrialState, create_trial
 
+        rejected = memory.get(REJECTED, 0)
+        for draw in memory.get(DRAWS) or [None] * min(rejected, self.patience):
+            self.study.add_trial(create_trial(state=TrialState.FAIL))
+            if draw is not None:
+                self._refuse(draw)
+        self._take_over(number, params, notes_of(memory), rejected)
+
+    def _asked(self, number: int, k: int) -> Params:
+        """Draw k of the sampler for proposal `number`."""
+        self.study.sampler = self._quietly(number, k)
+        trial = self.study.ask()
+        for name, value in (self._held() or {}).items():
+            trial.set_constraint(name, value)
+        self.numbers[number] = trial.number
+        params: Params = {}
+        for key in ordered(self.space):
+            if active(self.space, key, params):
+                params[key] = self._suggest(trial, key)
+        return params
+
+    def _take_over(self, number: int, params: Params, notes: dict[str, Any], k: int) -> None:
+        """Put a proposal into the study that it did not make, at least not in this process; it was draw k."""
+        from optuna.trial import TrialState, create_trial
+
+        self.numbers[number] = len(self.study.get_trials(deepcopy=False))
         self.study.add_trial(create_trial(
-            state=TrialState.RUNNING, params=self._coded(params), system_attrs=memory,
-            distributions={key: self._distribution(key) for key in params}))  # fmt: skip
+            state=TrialState.RUNNING, params=self._coded(params), system_attrs=notes,
+            distributions=self._distributions(params), constraints=self._held()))  # fmt: skip
+
+    def _refuse(self, params: Params) -> None:  # noqa: B027, most need not
+        """Let the sampler learn that a draw of its own was not admitted, where it would learn from that."""
+
+    def _held(self) -> dict[str, float] | None:
+        """Optuna's constraint on a trial that was admitted, for such a sampler."""
+        return None
+
+    def _of_rejected(self, k: int, draws: list[Params]) -> dict[str, Any]:
+        """What is remembered of the draws before the one that was taken."""
+        return {REJECTED: k} if k else {}
 
     def observe(self, number: int, epoch: int, value: float) -> None:  # noqa: B027, some look at it, most need not
         """It learns from trials that are over."""
@@ -61,9 +128,9 @@ class Modelled(ABC):
         from optuna.trial import TrialState
 
         if values is None:
-            self.study.tell(number, state=TrialState.FAIL)
+            self.study.tell(self.numbers[number], state=TrialState.FAIL)
         else:
-            self.study.tell(number, list(values))
+            self.study.tell(self.numbers[number], list(values))
 
     def reopen(self, number: int) -> None:
         """A study does not open an ended trial again: another study is told everything but that end."""
@@ -73,27 +140,28 @@ class Modelled(ABC):
         before = self.study.get_trials(deepcopy=False)
         self.study = optuna.create_study(directions=self.directions)
         for trial in before:
-            over = trial.number != number and trial.state.is_finished()
+            over = trial.number != self.numbers[number] and trial.state.is_finished()
             self.study.add_trial(create_trial(
                 state=trial.state if over else TrialState.RUNNING, params=trial.params, system_attrs=trial.system_attrs,
                 distributions=trial.distributions, values=trial.values if over else None))  # fmt: skip
 
     @abstractmethod
-    def _sampler(self, seed: int) -> Any:
-        """Optuna's sampler, new."""
+    def _sampler(self, seed: int, k: int) -> Any:
+        """Optuna's sampler, new, for draw k."""
 
-    def _quietly(self, number: int) -> Any:
+    def _quietly(self, number: int, k: int = 0) -> Any:
         import optuna
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return self._sampler(seed_of(self.config.seed, self.config.name, number))
+            return self._sampler(seed_of(self.config.seed, self.config.name, number, *([k] if k else [])), k)
 
     def _startup(self, default: int = 6) -> int:
         return self.config.startup_trials or default
 
     def _memory(self, number: int) -> dict[str, Any]:
-        return dict(self.study.get_trials(deepcopy=False)[number].system_attrs)
+        notes = self.study.get_trials(deepcopy=False)[self.numbers[number]].system_attrs
+        return {key: value for key, value in notes.items() if not key.startswith("constraints:")}
 
     def _suggest(self, trial: Any, key: str) -> Any:
         dimension = self.space[key]
@@ -112,6 +180,9 @@ class Modelled(ABC):
         if dimension.kind != "choice":
             return value
         return next(i for i, corner in enumerate(dimension.corners) if _plain(corner) == _plain(value))
+
+    def _distributions(self, params: Params) -> dict[str, Any]:
+        return {key: self._distribution(key) for key in params}
 
     def _distribution(self, key: str) -> Any:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -132,11 +203,11 @@ class TPE(Modelled):
     Running trials count as bad ones (constant liar), so that concurrent proposals spread.
     """
 
-    def _sampler(self, seed: int) -> Any:
+    def _sampler(self, seed: int, k: int) -> Any:
         import optuna
 
         return optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=self._startup(), n_ei_candidates=self.config.candidates or 24,
+            seed=seed, n_startup_trials=self._startup(), n_ei_candidates=max(1, (self.config.candidates or 24) >> k),
             multivariate=True, group=True, constant_liar=True)  # fmt: skip
 
 
@@ -148,65 +219,47 @@ class GaussianProcess(Modelled):
     from its priors every time: what a fit leaves for the next one would not survive a restart.
     """
 
-    def _sampler(self, seed: int) -> Any:
+    patience = 5  # a draw takes seconds
+    refused = 0
+    """Trials of the study that stand for draws which were not admitted."""
+
+    def _held(self) -> dict[str, float] | None:
+        return None if self.admits is everything else {ADMITTED: -1.0}
+
+    def _of_rejected(self, k: int, draws: list[Params]) -> dict[str, Any]:
+        return {REJECTED: k, DRAWS: draws} if k else {}
+
+    def _refuse(self, params: Params) -> None:
+        """It learns from values alone: this one's is the mean of what is known, so that it tells nothing else."""
+        from optuna.trial import TrialState, create_trial
+
+        there = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        known = [trial.values for trial in there if trial.constraints.get(ADMITTED, -1.0) < 0]
+        if known:
+            self.refused += 1
+            self.study.add_trial(create_trial(
+                values=[sum(values) / len(known) for values in zip(*known, strict=True)], params=self._coded(params),
+                distributions=self._distributions(params), constraints={ADMITTED: 1.0}))  # fmt: skip
+
+    def _sampler(self, seed: int, k: int) -> Any:
         import optuna
 
         return optuna.samplers.GPSampler(
-            seed=seed, n_startup_trials=self._startup(), deterministic_objective=bool(self.config.deterministic),
-            independent_sampler=_beside(seed, self._startup()), warn_independent_sampling=False)  # fmt: skip
+            seed=seed, n_startup_trials=self._startup() + self.refused,
+            deterministic_objective=bool(self.config.deterministic),
+            independent_sampler=beside(seed, self._startup()), warn_independent_sampling=False)  # fmt: skip
 
 
-class AskedAgain(Modelled):
-    """A sampler that keeps notes on the study: asked at each of the log's proposals as it was then."""
-
-    def propose(self, number: int) -> tuple[Params, dict[str, Any]] | None:
-        proposal = super().propose(number)
-        return proposal and (proposal[0], {})
-
-    def adopt(self, number: int, params: Params, memory: dict[str, Any]) -> None:
-        self.study.enqueue_trial(self._coded(params))
-        self.study.sampler = self._quietly(number)
-        trial = self.study.ask()
-        assert trial.relative_params is not None, "asked for the notes that it leaves"
-        for key in params:
-            self._suggest(trial, key)
-
-
-class CMAES(AskedAgain):
-    """Covariance matrix adaptation (Hansen & Ostermeier, 2001) by the package `cmaes`, through Optuna.
-
-    It moves a normal distribution over the ranges that are always there; choices and conditional dimensions, of which
-    it knows nothing, are drawn by a univariate TPE.
-    """
-
-    def _sampler(self, seed: int) -> Any:
-        import optuna
-
-        return optuna.samplers.CmaEsSampler(
-            seed=seed, n_startup_trials=self._startup(1), popsize=self.config.population,
-            use_separable_cma=bool(self.config.separable), independent_sampler=_beside(seed, self._startup(6)),
-            warn_independent_sampling=False)  # fmt: skip
-
-
-class NSGA2(AskedAgain):
-    """Non-dominated sorting genetic algorithm II (Deb et al., 2002), Optuna's: children of the parents that fewest
-    others dominate, and among equals of those that stand alone. Conditional dimensions are drawn at random.
-    """
-
-    def _sampler(self, seed: int) -> Any:
-        import optuna
-
-        crossover = 0.9 if self.config.crossover is None else self.config.crossover
-        return optuna.samplers.NSGAIISampler(
-            seed=seed, population_size=self.config.population or 16, crossover_prob=crossover,
-            mutation_prob=self.config.mutation)  # fmt: skip
-
-
-def _beside(seed: int, startup_trials: int) -> Any:
+def beside(seed: int, startup_trials: int) -> Any:
     """What draws the dimensions that a sampler cannot model."""
     import optuna
 
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup_trials, constant_liar=True)
+
+
+def notes_of(memory: dict[str, Any]) -> dict[str, Any]:
+    """What of a proposal's memory is the sampler's own."""
+    return {key: value for key, value in memory.items() if key not in (REJECTED, DRAWS)}
 
 
 def _plain(value: Any) -> Any:

@@ -10,12 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, Tag
+from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, Tag, model_validator
 
 from gatesweep.config.section import Section
 
 SearchName = Literal["tpe", "random", "grid", "qmc", "gp", "cmaes", "nsga2"]
-SchedulerName = Literal["asha", "hyperband", "median", "none"]
+SchedulerName = Literal["asha", "hyperband", "median", "none", "pbt", "pb2"]
 
 
 class Objective(Section):
@@ -83,6 +83,10 @@ class SearchConfig(Section):
     """All but grid: configurations to try first, each a value for dimensions of the space; what one leaves out is drawn
     at random."""
 
+    warm_start: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")], ...] | None = None
+    """tpe, gp, cmaes, nsga2: ids of earlier sweeps of the same task and objective, of which the search is told, before
+    its first proposal, every ended trial that lies within the space."""
+
 
 class SchedulerConfig(Section):
     """Who stops the trials that promise little. docs/search.md says when to use which."""
@@ -90,7 +94,9 @@ class SchedulerConfig(Section):
     name: SchedulerName = "asha"
     """asha: asynchronous successive halving (Li et al., 2020); hyperband: several of these side by side, from hasty to
     patient; median: stops what is worse than the median of the others' running means (Golovin et al., 2017); none:
-    every trial trains to the end."""
+    every trial trains to the end. pbt, pb2: nobody stops; now and then the worst trials take over the weights of the
+    best, and their values changed: at random (Jaderberg et al., 2017), or as a Gaussian process says (Parker-Holder et
+    al., 2020)."""
 
     grace_epochs: PositiveInt = 2
     """asha, hyperband, median: epochs that every trial gets."""
@@ -105,6 +111,23 @@ class SchedulerConfig(Section):
     min_trials: PositiveInt | None = None
     """median: other trials that must have come as far before one is stopped; by default 3."""
 
+    interval_epochs: PositiveInt = 2
+    """pbt, pb2: after so many epochs, and again so many, all trials wait for each other and the worst copy the best."""
+
+    quantile: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
+    """pbt, pb2: the share of the trials that copies, and that is copied; rounded up, half of them at most."""
+
+    resample: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    """pbt, and pb2's choices: how likely a value is drawn anew from its dimension instead of changed a little."""
+
+    factors: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)
+    """pbt: a number that is changed a little is multiplied by one of these and kept within its range; a choice moves
+    to its neighbour."""
+
+    mutate: tuple[str, ...] | None = None
+    """pbt, pb2: the dimensions whose values may change on the way; by default every one that leaves the shapes of the
+    weights alone. The others stay with their trial, and trials copy only those that have the same values of them."""
+
     def milestones(self, max_epochs: int) -> list[int]:
         """The rungs of asha and hyperband: grace_epochs · reduction^k, up to `max_epochs`."""
         rungs, epoch = [], self.grace_epochs
@@ -115,7 +138,7 @@ class SchedulerConfig(Section):
 
 
 class Resources(Section):
-    """What one worker of one trial gets."""
+    """What one worker of one trial gets, and how many workers train a trial together; see docs/distributed.md."""
 
     cpus: PositiveInt = 1
     """CPU cores, and torch threads, per worker."""
@@ -123,8 +146,35 @@ class Resources(Section):
     gpus: NonNegativeFloat = 0.0
     """GPUs per worker; a share such as 0.25 packs trials onto one."""
 
-    workers: Annotated[int, Field(ge=1, le=1)] = 1
-    """Workers per trial."""
+    workers: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+    """Workers per trial, which share out every batch; `[2, 8]`: as many between the two as are free when an attempt
+    starts."""
+
+    accelerator: Annotated[str, Field(min_length=1)] | None = None
+    """A kind of GPU by Ray's name for it, e.g. A100; none takes any."""
+
+    labels: dict[str, str] = {}
+    """Labels that a worker's node must have: a value, or `!value`, `in(a,b)`, `!in(a,b)`."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Resources:
+        if self.gpus > 1 and not self.gpus.is_integer():
+            raise ValueError(f"gpus: {self.gpus:g} is more than one GPU and no whole number\n\nhint: 0.5, 1 or 2")
+        if self.accelerator and not self.gpus:
+            raise ValueError(f"accelerator: {self.accelerator} does nothing without GPUs\n\nhint: set gpus above 0")
+        if self.least_workers > self.most_workers:
+            raise ValueError(f"workers: at least {self.least_workers} and at most {self.most_workers}: turn them round")
+        return self
+
+    @property
+    def least_workers(self) -> int:
+        """With fewer an attempt does not start."""
+        return self.workers if isinstance(self.workers, int) else self.workers[0]
+
+    @property
+    def most_workers(self) -> int:
+        """With more none starts."""
+        return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
 class Budget(Section):
@@ -172,6 +222,7 @@ USED_BY: Mapping[str, Mapping[str, Sequence[str]]] = {
         "candidates": ("tpe",),
         "learn_from": ("tpe",),
         "points": ("tpe", "random", "qmc", "gp", "cmaes", "nsga2"),
+        "warm_start": ("tpe", "gp", "cmaes", "nsga2"),
         "sequence": ("qmc",),
         "deterministic": ("gp",),
         "population": ("cmaes", "nsga2"),
@@ -184,6 +235,11 @@ USED_BY: Mapping[str, Mapping[str, Sequence[str]]] = {
         "reduction": ("asha", "hyperband"),
         "brackets": ("hyperband",),
         "min_trials": ("median",),
+        "interval_epochs": ("pbt", "pb2"),
+        "quantile": ("pbt", "pb2"),
+        "resample": ("pbt", "pb2"),
+        "factors": ("pbt",),
+        "mutate": ("pbt", "pb2"),
     },
 }
 """Section -> option -> the names for which it does something. What is not here is for all."""

@@ -22,7 +22,8 @@ def write_page(ledger: Ledger, sweep_id: str, lock: Mapping[str, Any], folder: P
     report = folder / "report"
     if ranked:
         report.mkdir(parents=True, exist_ok=True)
-        config = ledger.spec.trial_config(ranked[0].params, ranked[0].number).as_dict()
+        goal = ledger.spec.goal
+        config = ledger.config(ranked[0], ranked[0].best_epoch(goal.metric, goal.mode))
         (report / BEST).write_text(as_yaml(config), encoding="utf-8")
         view = replace(view, experiment=str(report / BEST))
     return write_report(view, report), view

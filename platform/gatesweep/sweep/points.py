@@ -40,15 +40,19 @@ def _checked(space: Mapping[str, Dimension], point: Params, seed: int, n: int, w
     for key in ordered(space):
         drawn = draw(space[key], rng)
         if active(space, key, params):
-            params[key] = _value(space[key], point[key], f"{where}.{key}", place) if key in point else drawn
+            params[key] = value_in(space[key], point[key], f"{where}.{key}", place) if key in point else drawn
         elif key in point:
             needs = ", ".join(f"{other} = {value}" for other, value in (space[key].when or {}).items())
             raise ConfigError(f"{where}.{key}: is not active in this point", place=place, hint=f"it needs {needs}")
     return params
 
 
-def _value(dimension: Dimension, given: Any, where: str, place: str) -> Any:
-    """The value as the space has it: a choice's own object, a number within the range."""
+def value_in(dimension: Dimension, given: Any, where: str, place: str) -> Any:
+    """The value as the space has it: a choice's own object, a number within the range.
+
+    Raises:
+        ConfigError: it is none of the choices, or outside of the range.
+    """
     if dimension.kind == "choice":
         for corner in dimension.corners:
             if corner == given or str(corner) == str(given):

@@ -14,6 +14,7 @@ from gatesweep.config.loader import override
 from gatesweep.errors import ConfigError, DataError, LogError, NotFound
 from gatesweep.runs.disk import check_disk
 from gatesweep.storage import Place
+from gatesweep.sweep.checks import POPULATIONS
 from gatesweep.sweep.ledger import Ledger
 from gatesweep.sweep.options import Budget
 from gatesweep.sweep.session import Hooks, Opening, Say, Session, opened, place_of, working_copy
@@ -146,6 +147,10 @@ def _extended(records: list[Record], spec: SweepSpec, assignments: Sequence[str]
         budget = Budget(**override({"budget": current}, assignments)["budget"])
     except ValueError as error:
         raise ConfigError(f"no usable budget: {error}", place="--set") from None
+    if spec.scheduler.name in POPULATIONS and budget.trials != spec.budget.trials:
+        raise ConfigError(
+            f"budget.trials: a population of {spec.scheduler.name} stays as large as it was, {spec.budget.trials}",
+            place="--set", hint="its other budgets may change; for more trials start a new sweep")  # fmt: skip
     asked = sum(record["event"] == "new" for record in records)
     if budget.trials < asked:
         raise ConfigError(

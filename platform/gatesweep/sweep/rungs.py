@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gatesweep.sweep.modelled import TPE
+from gatesweep.sweep.modelled import TPE, notes_of
 from gatesweep.sweep.options import SearchConfig
-from gatesweep.sweep.search import Params, Space
+from gatesweep.sweep.search import Known, Params, Space
 
 
 @dataclass
@@ -40,12 +40,21 @@ class RungTPE(TPE):
         super().__init__(space, config, modes)
         self.rungs, self.better = rungs, min if modes[0] == "min" else max
         self.told: list[_Told] = []
+        self.known: list[_Told] = []
+        """Of earlier sweeps."""
+
+    def inform(self, known: Sequence[Known]) -> None:
+        for each in known:
+            told = _Told(each.params, {}, over=True)
+            for epoch, value in enumerate(each.curve, 1):
+                told.best[epoch] = self.better([value, *told.best.values()])
+            self.known.append(told)
 
     def propose(self, number: int) -> tuple[Params, dict[str, Any]] | None:
         import optuna
 
         self.study, rung = optuna.create_study(directions=self.directions), self.rung()
-        for told in self.told:
+        for told in [*self.known, *self.told]:
             self.study.add_trial(self._at(told, rung))
         proposal = super().propose(number)
         if proposal:
@@ -67,8 +76,8 @@ class RungTPE(TPE):
 
     def rung(self) -> int:
         """The highest one that enough trials have reached; the lowest as long as there is none."""
-        enough = len(self.space) + 3
-        reached = [rung for rung in self.rungs if sum(rung in told.best for told in self.told) >= enough]
+        enough, there = len(self.space) + 3, [*self.known, *self.told]
+        reached = [rung for rung in self.rungs if sum(rung in told.best for told in there) >= enough]
         return max(reached, default=self.rungs[0])
 
     def _at(self, told: _Told, rung: int) -> Any:
@@ -82,7 +91,7 @@ class RungTPE(TPE):
         else:
             state = TrialState.PRUNED if told.over else TrialState.RUNNING
         return create_trial(
-            state=state, params=self._coded(told.params), system_attrs=told.memory,
-            distributions={key: self._distribution(key) for key in told.params},
+            state=state, params=self._coded(told.params), system_attrs=notes_of(told.memory),
+            distributions=self._distributions(told.params),
             values=None if value is None else [value],
             intermediate_values={last: told.best[last]} if state == TrialState.PRUNED and last else {})  # fmt: skip

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gatesweep.sweep.spec import SweepSpec
+from gatesweep.sweep.trial import Trial
+from gatesweep.track.records import Record
 
 
 class Scheduler(Protocol):
@@ -25,6 +28,25 @@ class Scheduler(Protocol):
     def rungs(self) -> list[tuple[float, dict[str, float]]]:
         """What the scheduler remembers: per rung, the trials that reached it and their values (more is better)."""
 
+    def pauses(self, epoch: int) -> bool:
+        """Whether a trial waits for the others after `epoch`."""
+
+    def due(self, trials: Collection[Trial]) -> int | None:
+        """The epoch that all trials have come to, and after which some may copy others; none while there is none."""
+
+    def exchange(self, trials: Collection[Trial], epoch: int) -> list[Record]:
+        """Who copies whom after `epoch`, and with which new values; the same for the same trials."""
+
+    def exchanged(self, epoch: int) -> None:
+        """The exchange after `epoch` is in the log."""
+
+
+def decision(schedule: Scheduler, trial: str, epoch: int, value: float, *, final: bool) -> str:
+    """What follows an epoch: `continue`, `stop`, or `pause` until the other trials have come as far."""
+    if not schedule.goes_on(trial, epoch, value):
+        return "stop"
+    return "pause" if schedule.pauses(epoch) and not final else "continue"
+
 
 def scheduler(spec: SweepSpec) -> Scheduler:
     """The scheduler that the spec names."""
@@ -37,9 +59,29 @@ def scheduler(spec: SweepSpec) -> Scheduler:
             return Median(spec)
         case "none":
             return Patient()
+        case "pbt" | "pb2":
+            from gatesweep.sweep.population import Population
+
+            return Population(spec)
 
 
-class Patient:
+class Apart:
+    """Trials that have nothing from each other but the comparison."""
+
+    def pauses(self, epoch: int) -> bool:
+        return False
+
+    def due(self, trials: Collection[Trial]) -> int | None:
+        return None
+
+    def exchange(self, trials: Collection[Trial], epoch: int) -> list[Record]:
+        return []
+
+    def exchanged(self, epoch: int) -> None:
+        """Nothing to remember."""
+
+
+class Patient(Apart):
     """Every trial trains to its end."""
 
     def add(self, trial: str) -> None:
@@ -62,7 +104,7 @@ class _Stand:
     trial_id: str
 
 
-class Asha:
+class Asha(Apart):
     """Asynchronous successive halving (Li et al., 2020) with one bracket: Ray Tune's ASHAScheduler, fed by our epochs.
 
     One bracket draws no random numbers, so its decisions are a function of the results in their order.
@@ -101,7 +143,7 @@ class Asha:
         return [(milestone, dict(sorted(recorded.items()))) for milestone, recorded in self.ray._brackets[0]._rungs]
 
 
-class Hyperband:
+class Hyperband(Apart):
     """Asynchronous Hyperband (Li et al., 2018 and 2020): brackets of successive halving side by side, each `Asha`.
 
     Bracket k lets every trial train for grace · η^k epochs before it stops any. With K brackets, s = K - 1 - k halvings
@@ -143,7 +185,7 @@ class Hyperband:
         return self.brackets[self.bracket_of(int(trial.lstrip("t")))]
 
 
-class Median:
+class Median(Apart):
     """The median stopping rule (Golovin et al., 2017): Ray Tune's MedianStoppingRule, fed by our epochs.
 
     A trial is stopped if its best value so far is worse than the median, over the other trials that came as far, of

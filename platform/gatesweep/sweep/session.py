@@ -183,7 +183,7 @@ def opened(
 ) -> Session:
     """The sweep of an open log, its tracking store set right in the background."""
     try:
-        ledger = Ledger(log, spec)
+        ledger = Ledger(log, spec, task)
         projector = Projector(
             store, sweep_id, spec.name, spec.question, datasets=task.datasets, lock=lock, say=hooks.say,
             trial_config=lambda params, number: spec.trial_config(params, number).as_dict())  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,16 @@ def active(space: Mapping[str, Dimension], key: str, params: Mapping[str, Any]) 
     return all(other in params and params[other] in dimension.wanted(other) for other in dimension.when or {})
 
 
+def filled(space: Mapping[str, Dimension], value: Callable[[str], Any]) -> dict[str, Any]:
+    """A value for every dimension, those left out that are not active."""
+    params: dict[str, Any] = {}
+    for key in ordered(space):
+        drawn = value(key)
+        if active(space, key, params):
+            params[key] = drawn
+    return params
+
+
 def dotted(space: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested spellings (`model: {cell: {choice: …}}`, as `--set` makes them) as dotted keys."""
     flat: dict[str, Any] = {}
@@ -65,7 +75,7 @@ def typed(space: Mapping[str, Dimension], experiment: ExperimentConfig, place: s
     Raises:
         ConfigError: an unknown key, a value that the experiment refuses, a condition that never holds.
     """
-    known = [path for path in paths(experiment) if path not in ("task", "name")]
+    known = [path for path in paths(experiment) if path not in ("task", "name", "changes")]
     for key in space:
         if key in SET_BY_THE_SWEEP:
             raise ConfigError(f"space: '{key}' is set by the sweep itself", place=place, hint=SET_BY_THE_SWEEP[key])

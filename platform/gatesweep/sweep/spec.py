@@ -16,6 +16,7 @@ from gatesweep.config.yaml_file import read_mapping
 from gatesweep.errors import ConfigError
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from, name_of, read_experiment
 from gatesweep.sweep.checks import check_goals, check_options, check_schedule
+from gatesweep.sweep.constraints import checked_constraints
 from gatesweep.sweep.options import Budget, Objective, Objectives, Resources, SchedulerConfig, SearchConfig
 from gatesweep.sweep.points import checked_points
 from gatesweep.sweep.space import dotted, ordered, typed
@@ -57,6 +58,11 @@ class SweepSpec(Section):
 
     space: dict[str, Dimension] = Field(min_length=1)
     """Dotted keys of the experiment, each with its range or choices."""
+
+    constraints: tuple[str, ...] = ()
+    """What a configuration must satisfy to be tried: sums and products of numbers of the experiment compared with <=,
+    <, >= or >, such as 'model.parameters <= 2e6' (trained numbers of the whole model) or
+    'model.hidden_size * model.layers <= 512'. A proposal that does not is drawn again; a grid leaves it out."""
 
     search: SearchConfig = SearchConfig(seed=1)
     """Who proposes."""
@@ -161,6 +167,7 @@ def _checked(spec: SweepSpec, place: str) -> SweepSpec:
     check_goals(spec, place)
     check_schedule(spec, place)
     spec = spec.model_copy(update={"space": typed(spec.space, spec.experiment, place)})
+    checked_constraints(spec.constraints, spec.space, spec.experiment, place)
     if spec.search.points:
         points = checked_points(spec.space, spec.search.points, spec.search.seed, place)
         spec = spec.model_copy(update={"search": spec.search.model_copy(update={"points": points})})

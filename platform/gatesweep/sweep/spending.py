@@ -61,7 +61,7 @@ def spent(
     if budget.wall_time is not None and worked_ms >= budget.wall_ms:
         return "wall_time", f"{budget.wall_time} are over"
     for name, each in (("cpu_hours", resources.cpus), ("gpu_hours", resources.gpus)):
-        allowed, used = getattr(budget, name), busy_ms / HOUR_MS * each * resources.workers
+        allowed, used = getattr(budget, name), busy_ms / HOUR_MS * each * resources.least_workers
         if allowed is not None and used >= allowed:
             return name, f"{used:.4g} of {allowed:g} are used"
     if budget.target is not None and best is not None and _at_least(best, budget.target, mode):

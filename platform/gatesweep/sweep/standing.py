@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+from gatesweep.config.changes import with_changes
 from gatesweep.sweep.options import Budget
 from gatesweep.sweep.spec import SweepSpec
 from gatesweep.sweep.trial import Trial
+from gatesweep.track.ancestry import Ancestry
 
 
 class Standing:
@@ -16,6 +19,7 @@ class Standing:
     def __init__(self, spec: SweepSpec) -> None:
         self.spec = spec
         self.trials: dict[str, Trial] = {}
+        self.ancestry = Ancestry()
 
     @property
     def budget(self) -> Budget:
@@ -26,6 +30,25 @@ class Standing:
         """A trial's objective at its best epoch."""
         best = trial.best_epoch(self.spec.goal.metric, self.spec.goal.mode)
         return None if best is None else trial.metrics[best][self.spec.goal.metric]
+
+    def config(self, trial: Trial, epoch: int | None = None) -> dict[str, Any]:
+        """What trains a trial's weights again, to the end of `epoch` (none: its newest), as plain JSON."""
+        line = self.ancestry.line(trial.name, epoch)
+        return with_changes(
+            [(each.after_epoch, self.spec.trial_config(each.params, each.number).as_dict()) for each in line]
+        )
+
+    def lent(self, trial: Trial) -> tuple[list[str], list[str]]:
+        """A trial's checkpoints that another one may still go on from; and those that were lent at the exchange before
+        the newest and that nothing needs any more."""
+        best = trial.best_epoch(self.spec.goal.metric, self.spec.goal.mode)
+        needed = {each.checkpoint for each in self.trials.values() if each.outcome != "completed"}
+        if self.spec.keep.checkpoints == "all":
+            return sorted(set(trial.checkpoints.values()) & needed), []
+        lent = {mutation.checkpoint for each in self.trials.values() for mutation in each.mutations[-2:]
+                if mutation.donor == trial.name}  # fmt: skip
+        own = {trial.checkpoint, trial.checkpoints.get(best or 0)}
+        return sorted(lent & needed), sorted(lent - needed - own)
 
     def ranked(self) -> list[Trial]:
         """Trials with a value and no failure, the best first; equals by the other objectives, then by number."""

@@ -18,8 +18,10 @@ from gatesweep.runs.disk import check_disk
 from gatesweep.runs.initial import resolved
 from gatesweep.storage import Place
 from gatesweep.sweep import cluster
+from gatesweep.sweep.admission import Admission
 from gatesweep.sweep.session import Hooks, Opening, Say, Session, opened, place_of, working_copy
 from gatesweep.sweep.spec import SweepSpec
+from gatesweep.sweep.warm_start import take_over
 from gatesweep.sweep.where import Where
 from gatesweep.track.lineage import collect
 from gatesweep.track.log import SweepLog
@@ -61,7 +63,7 @@ def proven(spec: SweepSpec, say: Say) -> Task:
     """The first trial's task, after one real batch of training and one of validation.
 
     Raises:
-        ConfigError: the objective is not among what was reported.
+        ConfigError: the objective is not among what was reported; constraints leave nothing to try.
         UserError: data missing, altered or unusable.
     """
     from gatesweep.runs.build import prepare  # torch and Lightning: imported while Ray starts
@@ -77,6 +79,8 @@ def proven(spec: SweepSpec, say: Say) -> Task:
             place=spec.name,
             hint=f"it reports: {', '.join(sorted(reported))}",
         )
+    for line in Admission(spec, task).must_be_possible():
+        say(line)
     return task
 
 
@@ -97,6 +101,10 @@ def start(
         raise ConfigError(
             f"the tracking store has a sweep '{sweep_id}' already", place="--id", hint="leave --id out for a new one"
         )
+    data_md5 = {dataset.name: dataset.md5 for dataset in task.datasets}
+    taken = take_over(spec, data_md5, home, where)
+    for line in taken.notes:
+        hooks.say(f"warm start: {line}")
     lock = collect(spec.as_dict(), task.datasets, {"search": spec.search.seed, "experiment": spec.experiment.seed})
     first: Record = {
         "event": "sweep",
@@ -104,8 +112,9 @@ def start(
         "sweep_id": sweep_id,
         "name": spec.name,
         "spec": spec.as_dict(),
-        "data": {dataset.name: dataset.md5 for dataset in task.datasets},
+        "data": data_md5,
         "versions": {package: version(package) for package in DECIDING},
+        **({"warm_start": taken.trials} if taken.trials else {}),
     }
 
     def make() -> Session:

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from gatesweep.sweep.search import Params
 from gatesweep.track.records import Record
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A trial took another's weights, and new values."""
+
+    epoch: int
+    """After which."""
+
+    donor: str
+    checkpoint: str
+    """The donor's, after that epoch."""
+
+    was: Mapping[str, Any]
+    """The trial's own values before."""
+
+    params: Params
+    seed: int
+    """Of the draws that the new values came from."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a reader of results is told of it."""
+        return {"epoch": self.epoch, "from": self.donor, "was": dict(self.was), "params": dict(self.params)}
 
 
 @dataclass
@@ -36,6 +61,27 @@ class Trial:
     """Where its newest attempt was last heard of."""
     started_ms: int = 0
     busy_ms: int = 0
+    mutations: list[Mutation] = field(default_factory=list)
+    trained_as: tuple[Params, int] | None = None
+    """The values, and the number of the trial, that its checkpoint was trained with, where that is another's."""
+
+    @property
+    def live(self) -> bool:
+        """It is not over."""
+        return self.outcome is None
+
+    def params_at(self, epoch: int) -> Mapping[str, Any]:
+        """The values that `epoch` was trained with."""
+        later = next((mutation for mutation in self.mutations if mutation.epoch >= epoch), None)
+        return self.params if later is None else later.was
+
+    def copy(self, donor: Trial, change: Record, epoch: int) -> None:
+        """Go on from the donor's weights after `epoch`, with new values, as a `mutate` record says."""
+        self.mutations.append(
+            Mutation(epoch, donor.name, change["checkpoint"], self.params, change["params"], change["seed"])
+        )
+        self.trained_as = (donor.params, donor.number)
+        self.params, self.checkpoint = change["params"], change["checkpoint"]
 
     def best_epoch(self, metric: str, mode: str) -> int | None:
         """The epoch with the best objective, the earlier of equals."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatesweep.report.view import DeathView, SweepView, TrialView
+from gatesweep.sweep.checks import POPULATIONS
 from gatesweep.sweep.failures import WORDS
 from gatesweep.sweep.ledger import Ledger
 from gatesweep.sweep.spending import AFTER_A_REST
@@ -23,7 +24,7 @@ def trial_view(trial: Trial, ledger: Ledger, sweep_id: str) -> TrialView:
     return TrialView(
         trial_id=f"{sweep_id}/{trial.name}",
         number=trial.number,
-        params=dict(trial.params),
+        params=dict(trial.params_at(best) if best else trial.params),
         outcome=trial.outcome or ("running" if live else "stopped"),  # type: ignore[arg-type]
         metrics=dict(trial.metrics[best]) if best else {},
         best_value=ledger.value(trial),
@@ -33,7 +34,17 @@ def trial_view(trial: Trial, ledger: Ledger, sweep_id: str) -> TrialView:
         attempts=trial.attempt,
         reason=trial.reason,
         seed=ledger.spec.trial_config(trial.params, trial.number).seed,
+        line=_line(trial, ledger),
     )
+
+
+def _line(trial: Trial, ledger: Ledger) -> list[tuple[int, str, dict[str, Any]]]:
+    """What led to the trial's best weights, where trials copy each other."""
+    if ledger.spec.scheduler.name not in POPULATIONS:
+        return []
+    best = trial.best_epoch(ledger.spec.goal.metric, ledger.spec.goal.mode)
+    return [(each.after_epoch, f"t{each.number:04d}", dict(each.params))
+            for each in ledger.ancestry.line(trial.name, best)]  # fmt: skip
 
 
 def sweep_view(ledger: Ledger, sweep_id: str, lock: Mapping[str, Any]) -> SweepView:
@@ -106,9 +117,11 @@ def _then(record: Record) -> str:
 def _notes(records: list[Record]) -> list[str]:
     resumed = sum(record["event"] == "resume" for record in records)
     deaths = sum(record["event"] == "fail" and not record["final"] for record in records)
+    copies = sum(len(record["changes"]) for record in records if record["event"] == "mutate")
     stops = [f"stopped: {record['reason']}" for record in records if record["event"] == "stop"]
     return [
         *([f"resumed {resumed} times"] if resumed else []),
+        *([f"trials copied others {copies} times"] if copies else []),
         *([f"{deaths} attempts died and were tried again"] if deaths else []),
         *stops,
     ]

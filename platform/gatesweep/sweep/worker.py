@@ -166,7 +166,8 @@ class _Attempt:
 
         # only now: the log refers to the new checkpoint
         for stale in self._retention.offer(EpochReport(done.epoch, done.metrics, Path(checkpoint), done.final)):
-            self.shelf.drop(stale.as_posix())
+            if stale.as_posix() not in self.config["lent"]:
+                self.shelf.drop(stale.as_posix())
 
     def _report_death(self, error: BaseException) -> None:
         death = from_exception(error, self.node, self.host)
@@ -203,8 +204,12 @@ class _Attempt:
         )
         for epoch in seen:
             self._retention.offer(epoch)
+        for name in config["returned"]:
+            self.shelf.drop(name)
         resume = self.shelf.fetch(config["resume"]) if config["resume"] else None
-        fit(task, recipe, folder=self.shelf.folder, on_epoch=self._hand_over, resume=resume, seen=seen,
+        trained_as = json.loads(config["trained_as"])
+        was = experiment_from(trained_as, place=config["trial"]).optimizer if trained_as else None
+        fit(task, recipe, folder=self.shelf.folder, on_epoch=self._hand_over, resume=resume, was=was, seen=seen,
             callbacks=(_stopper(self.stop),))  # fmt: skip
 
     def _say(self, line: str) -> None:

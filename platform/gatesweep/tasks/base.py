@@ -58,6 +58,8 @@ class Task(Protocol):
     # account(path) -> list[str]: may be there; what was read of another file and done to it, said before scoring.
     # statements(split, path=None) -> list[str]: may be there; what a score means in plain words, said after scoring.
     # data_section.unreported(model) -> frozenset[str]: may be there; metrics that such a configuration never reports.
+    # module_of(model) -> TaskModule: may be there; the module of another `model:` over the same data. Sizes are counted
+    #     with it, without memory for weights; without it a whole task is built for each count.
     # model_section: ClassVar[type[ModelConfig]]: may be there; keys that `model:` has beyond those of `ModelConfig`.
 
     datasets: list[Dataset]

@@ -18,7 +18,7 @@ the order of the examples is a function of seed and epoch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -106,14 +106,19 @@ class FunctionTask:
         asked = given.sources(self.config) if hasattr(given, "sources") else ()
         self.datasets = [_source(each, say) for each in asked]
         self.parts = _checked(given.build_data(self.config), f"{self.place}.build_data")
+        self.module = self.module_of(model)
+        self.data_module: pl.LightningDataModule = _Parts(self)
+
+    def module_of(self, model: ModelConfig) -> FunctionModule:
+        """What `build_model` gives for another model."""
+        config = replace(self.config, model=model)
         with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            network = given.build_model(self.config)
+            torch.manual_seed(config.seed)
+            network = self.functions.build_model(config)
         if not isinstance(network, torch.nn.Module):
             raise ConfigError(f"`build_model` returned {type(network).__name__}, not a torch.nn.Module",
                               place=self.place)  # fmt: skip
-        self.module = FunctionModule(network, given.loss, f"{self.place}.loss")
-        self.data_module: pl.LightningDataModule = _Parts(self)
+        return FunctionModule(network, self.functions.loss, f"{self.place}.loss")
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """What `baseline(config, split)` says."""

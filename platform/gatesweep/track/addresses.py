@@ -20,6 +20,7 @@ REASON = "gatesweep.reason"
 FAILURES = "gatesweep.failures"  # the class of every death, in order: "node_lost, out_of_memory"
 CONFIG_DIGEST = "gatesweep.config_digest"
 WEIGHTS = "gatesweep.weights"  # SHA-256 over the tensors after the last epoch
+DONOR = "gatesweep.donor"  # the trial whose weights this one took last, and after which epoch: "t0003 after 4"
 LOCK_DIGEST = "gatesweep.lock_sha256"
 REPRODUCES = "gatesweep.reproduces"  # the run that this one repeats
 REPRODUCED_BY = "gatesweep.reproduced_by"  # the newest run that repeats this one

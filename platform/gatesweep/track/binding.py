@@ -24,6 +24,8 @@ class Link:
     """A create was sent and not answered: the run may be there."""
     dressed: bool = False
     """Parameters, inputs and artifacts are written."""
+    mutations: int = 0
+    """How many of the trial's are in them."""
     status: str = "RUNNING"
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -108,7 +110,7 @@ class Binding:
             trial.points = self._missing(kept, trial.points)
             return False
         trial.points.clear()
-        link.dressed = True
+        link.dressed, link.mutations = True, len(trial.mutations)
         return True
 
     def _missing(self, run: StoredRun, points: list[Point]) -> list[Point]:

@@ -5,13 +5,16 @@ A package that was sent to a cluster has no repository: there the sender's answe
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -23,6 +26,7 @@ PATCH_BYTES = 2**20
 TIMEOUT_S = 10.0
 SENT = ".submission"
 """The folder of a package that holds its sender's `lock.json` and `diff.patch`."""
+_PLATFORM = Path(__file__).parents[1]
 _SOURCES = frozenset({".py", ".pyi", ".cpp", ".cc", ".c", ".cu", ".h", ".hpp", ".yaml", ".yml", ".toml", ".cfg",
                       ".json", ".sh", ".dvc", ".md", ".txt", ".ipynb"})
 
@@ -47,6 +51,8 @@ class Tree:
     """Those of `untracked` that the patch makes again: Python's, which can be imported, where it stays whole."""
     folder: str = ""
     """Where in the tree the process stood."""
+    outside: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Modules that the process had imported from outside of the tree and of its environment: path -> SHA-256."""
 
     @property
     def lost(self) -> str | None:
@@ -79,7 +85,7 @@ def read_tree(root: Path) -> Tree:
     patch, cut, captured = _patch(root, changed, modules) if changed or modules else (None, False, ())
     branch = head.get("branch.head")
     return Tree(commit, None if branch == "(detached)" else branch, changed, _remote(root), untracked, patch, cut, None,
-                captured, folder)
+                captured, folder, _outside(top))
 
 
 def _sent_tree(folder: Path) -> Tree:
@@ -96,7 +102,8 @@ def _sent_tree(folder: Path) -> Tree:
 def tree_from(code: Mapping[str, Any], patch: str | None) -> Tree:
     """The tree that a `lock.json` tells of under `code`; locks of before say neither `captured` nor `folder`."""
     return Tree(code["commit"], code["branch"], code["dirty"], code["remote"], tuple(code["untracked"]), patch,
-                bool(code["patch_cut"]), code["why_not"], tuple(code.get("captured", ())), code.get("folder", ""))
+                bool(code["patch_cut"]), code["why_not"], tuple(code.get("captured", ())), code.get("folder", ""),
+                code.get("outside", {}))
 
 
 _WHATEVER_IS_SET = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative", "--src-prefix=a/",
@@ -142,16 +149,31 @@ def _places(root: Path) -> tuple[Path, str]:
     return Path(top), prefix.strip().rstrip("/")
 
 
-def _ignored_and_imported(root: Path, top: Path) -> tuple[str, ...]:
-    """Modules of this process that lie in the tree and that git is told to ignore; an environment's packages are no
-    source of the tree."""
+def _imported() -> set[Path]:
+    """The source files of this process's modules, but for an environment's packages, Python's own, and the platform."""
     files = {Path(str(getattr(each, "__file__", None) or "")) for each in list(sys.modules.values())}
-    inside = [path.relative_to(top).as_posix() for path in files if path.suffix == ".py" and path.is_relative_to(top)
-              and "site-packages" not in path.parts and not path.is_relative_to(sys.prefix)]  # fmt: skip
+    kept = [Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib")), _PLATFORM]
+    return {path for path in files if path.suffix == ".py" and path.is_absolute()
+            and not {"site-packages", "dist-packages"} & set(path.parts)
+            and not any(path.is_relative_to(each) for each in kept)}  # fmt: skip
+
+
+def _ignored_and_imported(root: Path, top: Path) -> tuple[str, ...]:
+    """Modules of this process that lie in the tree and that git is told to ignore."""
+    inside = [path.relative_to(top).as_posix() for path in _imported() if path.is_relative_to(top)]
     if not inside:
         return ()
     asked = ask(top, "check-ignore", "-z", "--stdin", given="\0".join(sorted(inside)).encode(), timeout_s=TIMEOUT_S)
     return tuple(filter(None, asked.stdout.decode(errors="replace").split("\0")))
+
+
+def _outside(top: Path) -> Mapping[str, str]:
+    """Modules of this process that lie in no tree and no environment: path -> SHA-256."""
+    found = {}
+    for path in sorted(each for each in _imported() if not each.is_relative_to(top)):
+        with contextlib.suppress(OSError):  # gone since it was imported
+            found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 def _patch(root: Path, changed: bool, modules: tuple[str, ...]) -> tuple[str | None, bool, tuple[str, ...]]:

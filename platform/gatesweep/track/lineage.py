@@ -63,7 +63,8 @@ class Lock:
         code = {"commit": tree.commit, "branch": tree.branch, "dirty": tree.dirty, "remote": tree.remote,
                 "untracked": list(tree.untracked), "patch": tree.patch is not None, "patch_cut": tree.patch_cut,
                 "patch_sha256": None if tree.patch is None else hashlib.sha256(tree.patch.encode()).hexdigest(),
-                "why_not": tree.lost, "captured": list(tree.captured), "folder": tree.folder}
+                "why_not": tree.lost, "captured": list(tree.captured), "folder": tree.folder,
+                "outside": dict(tree.outside)}
         return {"code": code, "config": dict(self.config), "config_digest": self.config_digest,
                 "data": [dict(pin) for pin in self.data], "seeds": dict(self.seeds), "python": self.python,
                 "machine": dict(self.machine), "torch": None if self.torch is None else dict(self.torch),

@@ -9,6 +9,7 @@ a first start, a retry after a silent tracker and a restart after a dead driver 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gatesweep.config.changes import with_changes
 from gatesweep.config.digest import digest
 from gatesweep.track import addresses as names
 from gatesweep.track.binding import Binding, Link
@@ -142,14 +144,18 @@ class Projection:
         link = self._runs.bind_trial(
             trial.name, lambda: {**self._common(), names.CONFIG_DIGEST: self._lock_of(trial).config_digest},
             trial.born_ms)
-        params = {} if link.dressed else self._dress(trial, link)
+        fresh = not link.dressed or link.mutations != len(trial.mutations)
+        params = self._dress(trial, link) if fresh else {}
         outcome = self._view.outcome_of(trial)
         tags = {names.ATTEMPT: str(trial.attempt), names.OUTCOME: outcome or "", names.REASON: trial.reason or "",
                 names.FAILURES: ", ".join(trial.deaths), names.WEIGHTS: trial.weights if outcome else ""}
-        if not link.dressed:  # with the file that it is the digest of
-            tags[names.LOCK_DIGEST] = self._lock_of(trial).digest
+        if fresh:  # with the files that they are the digests of
+            lock = self._lock_of(trial)
+            tags |= {names.LOCK_DIGEST: lock.digest, names.CONFIG_DIGEST: lock.config_digest}
+        if trial.mutations:
+            tags[names.DONOR] = "{from} after {epoch}".format(**trial.mutations[-1])
         self._settle(link, trial.points, tags, params, self._view.status_of(trial), self._view.ended_ms_of(trial))
-        link.dressed = True
+        link.dressed, link.mutations = True, len(trial.mutations)
 
     def _settle(self, link: Link, points: list[Point], tags: dict[str, str], params: Mapping[str, str], status: str,
                 ended_ms: int) -> None:
@@ -170,14 +176,18 @@ class Projection:
             link.status = status
 
     def _lock_of(self, trial: TrialView) -> Lock:
-        config = self._trial_config(trial.params, trial.number)
+        line = self._view.ancestry.line(trial.name)
+        config = with_changes([(each.after_epoch, self._trial_config(each.params, each.number)) for each in line])
         seed = config.get("seed")
         return self._lock.with_config(config, {"seed": seed} if isinstance(seed, int) else None)
 
     def _dress(self, trial: TrialView, link: Link) -> dict[str, str]:
         """Inputs and artifacts; the parameters to send along with the first values."""
         lock = self._lock_of(trial)
-        self._accompany(str(link.run_id), lock, {"config.yaml": as_yaml(lock.config)})
+        files = {"config.yaml": as_yaml(lock.config)}
+        if trial.mutations:
+            files["mutations.jsonl"] = "".join(json.dumps(each) + "\n" for each in trial.mutations)
+        self._accompany(str(link.run_id), lock, files)
         return param_texts(trial.params)
 
     def _accompany(self, run_id: str, lock: Lock, files: Mapping[str, str]) -> None:

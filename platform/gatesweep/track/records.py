@@ -1,12 +1,14 @@
 """What a sweep's log holds: one JSON object a line, of one of these kinds.
 
-sweep    the spec, the pins and the versions; the first line of every log
+sweep    the spec, the pins and the versions, and the trials of earlier sweeps that the search was told of; the first
+         line of every log
 new      a trial and its parameters, as the searcher proposed them
 start    an attempt to train it
 result   one epoch: metrics, the committed checkpoint, the scheduler's decision and, if it was the last, the outcome
 fail     an attempt died: its class, the policy, the node, a digest of the stack; `final` when no other follows
 end      a trial is over without a last result of its own: the user stopped it
 retry    trials that were over are open again
+mutate   trials copy others, with new values, after an epoch that all have reached; `changes` is empty where none does
 stop     the sweep was stopped by the user, a signal or the breaker; resumable
 resume   it goes on
 extend   its budget was changed
@@ -23,7 +25,7 @@ from typing import Any
 Record = dict[str, Any]
 
 VERSION = 1
-EVENTS = ("sweep", "new", "start", "result", "fail", "end", "retry",
+EVENTS = ("sweep", "new", "start", "result", "fail", "end", "retry", "mutate",
           "stop", "resume", "extend", "best", "done", "lease")
 BY_USER = "the user"
 """The reason of a `stop` that the user asked for."""

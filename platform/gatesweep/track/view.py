@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gatesweep.track.ancestry import Ancestry
 from gatesweep.track.records import STATUS, Record, goal_of
 from gatesweep.track.store import Point
+
+MUTATION = "mutation/"
+"""Starts the metrics that a trial's changed values are: MLflow takes a parameter once."""
 
 PARENT = ""
 """Stands for the sweep's own run where a trial's name would."""
@@ -39,6 +43,8 @@ class TrialView:
     """The digest of those after the newest epoch."""
     best: float | None = None
     """The best value of the objective so far."""
+    mutations: list[Mapping[str, Any]] = field(default_factory=list)
+    """Whom it copied, when, and its values from then on: lines of `mutations.jsonl`."""
 
 
 class SweepView:
@@ -56,6 +62,7 @@ class SweepView:
         self.best_trial: str | None = None
         self.baseline = ""
         self._tests = 0
+        self.ancestry = Ancestry()
 
     def outcome_of(self, trial: TrialView) -> str | None:
         """A trial that is open while its sweep does not run is `stopped`."""
@@ -104,6 +111,10 @@ class SweepView:
                 return set(record["trials"])
             case "new" | "start" | "result" | "fail" | "end":
                 return self._fold_trial(record)
+            case "mutate":
+                for change in record["changes"]:
+                    self._mutate(change, record["epoch"], record["ts"])
+                return {change["trial"] for change in record["changes"]}
             case _:
                 return set()
 
@@ -117,6 +128,7 @@ class SweepView:
         match record["event"]:
             case "new":
                 trial.number, trial.params, trial.born_ms = record["number"], record["params"], record["ts"]
+                self.ancestry.born(trial.name, trial.number, trial.params)
             case "start":
                 trial.attempt, trial.outcome, trial.reason = record["attempt"], None, None
             case "result":
@@ -140,6 +152,16 @@ class SweepView:
             outcome = "completed" if record.get("final") else "pruned"
         if outcome:
             self._over(trial, outcome, record)
+
+    def _mutate(self, change: Mapping[str, Any], epoch: int, ts: int) -> None:
+        """Values that are others now, as metrics; the first time with what they were from the start."""
+        trial, was = self.trials[change["trial"]], _numbers(change["was"])
+        changed = {key: value for key, value in _numbers(change["params"]).items() if value != was.get(key)}
+        first = {MUTATION + key: was[key] for key in changed if key in was and MUTATION + key not in trial.keys}
+        self._add(trial, first, trial.born_ms, 0)
+        self._add(trial, {MUTATION + key: value for key, value in changed.items()}, ts, epoch)
+        trial.mutations.append({"epoch": epoch, **{key: change[key] for key in change if key != "trial"}})
+        self.ancestry.copied(trial.name, change["from"], epoch, change["params"])
 
     def _add(self, trial: TrialView, metrics: Mapping[str, float], ts: int, step: int) -> None:
         first = self.objective[0] if self.objective else ""  # MLflow's comparison opens on the first metric of a run

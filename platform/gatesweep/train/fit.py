@@ -22,6 +22,7 @@ from gatesweep.errors import TrialFailed
 from gatesweep.train import seeds
 from gatesweep.train.averaging import Averaging
 from gatesweep.train.callbacks import EpochEnd, EpochReport, Generators, NanGuard
+from gatesweep.train.changed import NewValues
 from gatesweep.train.checkpoint import state_file
 from gatesweep.train.config import OptimizerConfig, ScheduleConfig, TrainerConfig
 from gatesweep.train.groups import Unfreezing
@@ -84,6 +85,7 @@ def fit(
     folder: Path,
     on_epoch: Callable[[EpochReport], None],
     resume: Path | None = None,
+    was: OptimizerConfig | None = None,
     callbacks: tuple[pl.Callback, ...] = (),
     seen: tuple[EpochReport, ...] = (),
 ) -> FitResult:
@@ -94,6 +96,7 @@ def fit(
         folder: where checkpoints go.
         on_epoch: hears of every epoch after its checkpoint is on disk.
         resume: a committed checkpoint to go on from.
+        was: what `resume` was trained with, where that is not what it goes on with.
         seen: epochs of earlier attempts, so that the best one counts.
 
     Raises:
@@ -111,6 +114,8 @@ def fit(
         on_epoch(report)
 
     task.module.optimizer_factory = factory(recipe.optimizer, recipe.schedule, recipe.trainer)
+    if was is not None and was != recipe.optimizer:
+        callbacks = (NewValues(was, recipe.optimizer), *callbacks)
     with quiet():
         trainer = _trainer(recipe, EpochEnd(folder, recipe.trainer.monitor, heard), callbacks)
         trainer.fit(

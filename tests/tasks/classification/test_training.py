@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from labelled_texts import made_texts, network, task_of, written
+from sizes import counts_what_it_trains
 from torch.nn import functional
 
 from gatesweep.errors import ConfigError, DataError
@@ -200,3 +201,7 @@ def test_the_bag_votes_beside_the_network_and_the_network_is_trained_alone(csv_f
     np.testing.assert_allclose(voted.probabilities("test"), expected_NK, atol=1e-5)
     loss = score(voted, "test", accelerator="cpu")["test/loss"]
     assert loss == pytest.approx(metrics_of(expected_NK, alone.prepared.side("test").label_N)["loss"], abs=1e-5)
+
+
+def test_a_model_is_counted_without_being_made(csv_file: Path) -> None:
+    counts_what_it_trains(task_of(csv_file), network(), network(hidden_size=9, layers=2), network(embedding_size=7))

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from sizes import counts_what_it_trains
 
 import gatesweep
 from gatesweep.runs.build import prepare
+from gatesweep.tasks.language_modeling.config import LanguageModel
 from gatesweep.train.checkpoint import state_file
 from gatesweep.train.fit import fit
 
@@ -142,3 +144,9 @@ def test_predictions_are_the_metric_token_by_token(config_of, folder: Path):
 def test_every_kind_of_cell_trains(config_of, tmp_path: Path, cell: str):
     _, reports = _train(config_of(model={"cell": cell, "layers": 1}, trainer={"max_epochs": 2}), tmp_path)
     assert reports[1].metrics["train/loss"] < reports[0].metrics["train/loss"]
+
+
+def test_a_model_is_counted_without_being_made(config_of):
+    config = config_of()
+    others = LanguageModel(hidden_size=8, tied=False), LanguageModel(hidden_size=20, projection_size=8, layers=2)
+    counts_what_it_trains(prepare(config)[0], config.model, *others)

@@ -15,6 +15,7 @@ import pytest
 import torch
 from made_music import make_pieces, write_json
 from matplotlib.figure import Figure
+from sizes import counts_what_it_trains
 from typer.testing import CliRunner
 
 import gatesweep
@@ -24,6 +25,7 @@ from gatesweep.errors import ConfigError
 from gatesweep.models.note_model import AutoregressiveNotes, IndependentNotes
 from gatesweep.runs.build import prepare
 from gatesweep.tasks.music import baselines
+from gatesweep.tasks.music.config import MusicModel
 from gatesweep.tasks.music.sampling import chances, frames_of, text_of, write
 from gatesweep.tasks.registry import load_task, metric_names
 from gatesweep.train.checkpoint import state_file
@@ -334,3 +336,9 @@ def test_every_kind_of_cell_reads_music(config_of: Make, cell: str) -> None:
 def test_it_trains_in_other_precisions(config_of: Make, precision: str) -> None:
     task, recipe = prepare(config_of(trainer={"precision": precision}, model={"head": "autoregressive"}))
     assert 0 < prove(task, recipe)["val/loss"] < 100
+
+
+def test_a_model_is_counted_without_being_made(make_task: Make) -> None:
+    task = make_task()
+    others = ({"layers": 2}, {"head": "autoregressive"}, {"cell": "mingru"})
+    counts_what_it_trains(task, MusicModel(hidden_size=10, head_size=20), *(MusicModel(**each) for each in others))

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from sizes import counts_what_it_trains
 
 from gatesweep.data.audio.quality import audio_quality, is_audio
 from gatesweep.errors import ConfigError, DataError
@@ -323,3 +324,8 @@ def test_quality_counts_what_is_odd_in_a_folder(spoken: Path, write_wave: Make) 
     assert report.leakage == {"test-train": 1}
     assert report.examples["broken"] == ["3_carl_6.wav"]
     assert report.texts["three"] == 24
+
+
+def test_a_model_is_counted_without_being_made(spoken: Path, make_task: Callable[..., Any]) -> None:
+    task = make_task(spoken)
+    counts_what_it_trains(task, task.model, SpeechModel(hidden_size=13, layers=2, output="frames"))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from sizes import counts_what_it_trains
 
 from gatesweep.config.loader import build
 from gatesweep.errors import ConfigError, DataError
@@ -346,3 +347,8 @@ def test_it_trains_in_other_precisions(precision: str) -> None:
     for problem in ("adding", "parity"):
         task, recipe = prepare(config(problem, trainer={"precision": precision}))
         assert 0 < prove(task, recipe)["val/loss"] < 10
+
+
+def test_a_model_is_counted_without_being_made() -> None:
+    task = Synthetic(SyntheticData(problem="copy"), SyntheticModel(), batch_size=4, seed=1, say=print)
+    counts_what_it_trains(task, SyntheticModel(), SyntheticModel(hidden_size=9, cell="gru"))

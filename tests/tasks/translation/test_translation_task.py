@@ -11,6 +11,7 @@ import pytest
 import sacrebleu
 import torch
 from matplotlib.figure import Figure
+from sizes import counts_what_it_trains
 
 from gatesweep.errors import ConfigError
 from gatesweep.runs.build import prepare
@@ -252,3 +253,8 @@ def test_every_family_encodes_for_it(parallel: Path, family: str) -> None:
 def test_every_kind_of_cell_trains_and_reports_all_metrics(parallel: Path, cell: str) -> None:
     task, recipe = prepare(config(parallel, epochs=1, model={"cell": cell}))
     assert {"train/loss", "val/loss", "val/ppl", "val/bleu", "val/bleu_lc", "val/chrf"} <= set(prove(task, recipe))
+
+
+def test_a_model_is_counted_without_being_made(parallel: Path, make_task: Callable[..., Any]) -> None:
+    task = make_task(parallel)
+    counts_what_it_trains(task, task.model, TranslationModel(hidden_size=20, layers=2))

@@ -106,7 +106,9 @@ def _take_out(resource: str | None, found: Foreign) -> None:
 def _budget(spec: dict[str, Any], found: Foreign) -> None:
     report = found.report
     for theirs, ours in (("maxTrialCount", "trials"), ("parallelTrialCount", "concurrent")):
-        if spec.get(theirs) is not None:
+        if ours in found.budget and spec.get(theirs) is not None:
+            report.skip(f"spec.{theirs}", spec[theirs], "counts every generation's; budget.trials is n_population")
+        elif spec.get(theirs) is not None:
             found.budget[ours] = whole(spec[theirs], f"spec.{theirs}", report)
     if "parallelTrialCount" not in spec:
         found.budget["concurrent"] = 3

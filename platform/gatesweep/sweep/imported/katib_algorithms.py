@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from gatesweep.sweep.imported.found import Foreign, Report
-from gatesweep.sweep.imported.values import entries, others, section, short, text, whole
+from gatesweep.sweep.imported.values import entries, number, others, section, short, text, whole
 
 ALGORITHMS = {
     "random": "random", "grid": "grid", "bayesianoptimization": "gp", "tpe": "tpe", "multivariate-tpe": "tpe",
-    "hyperband": "random", "cmaes": "cmaes", "sobol": "qmc",
+    "hyperband": "random", "pbt": "random", "cmaes": "cmaes", "sobol": "qmc",
 }  # fmt: skip
 SETTINGS = {
     "gp": {"n_initial_points": "startup_trials"},
@@ -18,7 +18,7 @@ SETTINGS = {
 }
 """Search -> their setting -> our option."""
 
-NEAREST = {"pbt": "trials that copy each other are not there yet", "enas": "there is no search over architectures",
+NEAREST = {"enas": "there is no search over architectures",
            "darts": "there is no search over architectures"}  # fmt: skip
 KEY = "spec.algorithm.algorithmSettings"
 STOPPING = "spec.earlyStopping.algorithmSettings"
@@ -42,6 +42,8 @@ def read_algorithm(given: dict[str, Any], found: Foreign) -> str | None:
     if settings.get("random_state") is not None:
         found.search["seed"] = whole(settings.pop("random_state"), f"{KEY}.random_state", report, least=0)
     resource = _hyperband(settings, found) if name == "hyperband" else None
+    if name == "pbt":
+        _pbt(settings, found)
     options = SETTINGS.get(found.search["name"], {})
     for key, value in settings.items():
         if key in options:
@@ -62,7 +64,8 @@ def read_stopping(given: dict[str, Any], found: Foreign) -> None:
     report = found.report
     name = text(given.get("algorithmName"), "spec.earlyStopping.algorithmName", report)
     if found.scheduler["name"] != "none":
-        report.skip("spec.earlyStopping", given, "hyperband stops trials already, and a sweep has one schedule")
+        why = f"{found.scheduler['name']} is the schedule already, and a sweep has one"
+        report.skip("spec.earlyStopping", given, why)
         return
     if name != "medianstop":
         report.skip("spec.earlyStopping", given, f"'{short(name)}' is not known here; every trial trains to the end")
@@ -86,6 +89,26 @@ def _hyperband(settings: dict[str, Any], found: Foreign) -> str | None:
     report.note("spec.algorithm: hyperband's brackets run side by side here and begin at one epoch")
     name = settings.pop("resource_name", None)
     return text(name, f"{KEY}.resource_name", report) if name is not None else None
+
+
+def _pbt(settings: dict[str, Any], found: Foreign) -> None:
+    report = found.report
+    found.scheduler, found.scheduler_key = {"name": "pbt", "factors": [0.8, 1.2], "resample": 0.0}, "spec.algorithm"
+    if settings.get("n_population") is not None:
+        found.budget["trials"] = whole(settings.pop("n_population"), f"{KEY}.n_population", report, least=2)
+    for theirs, ours, most in (("truncation_threshold", "quantile", 0.5), ("resample_probability", "resample", 1.0)):
+        if settings.get(theirs) is None:
+            continue
+        given = settings.pop(theirs)
+        share = float(number(given, f"{KEY}.{theirs}", report))
+        if 0 < share <= most:
+            found.scheduler[ours] = share
+        elif share:
+            report.skip(f"{KEY}.{theirs}", given, f"scheduler.{ours} is a share above 0 and up to {most:g}")
+    settings.pop("suggestion_trial_dir", None)  # checkpoints need no place of their own here
+    found.scheduler.setdefault("quantile", 0.2)
+    report.note("spec.algorithm: a generation of theirs, trials of their own, is scheduler.interval_epochs here, of "
+                "trials that go on; by default 2")  # fmt: skip
 
 
 def _settings(given: Any, key: str, report: Report) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import math
 from gatesweep.sweep.imported.draft import Draft
 from gatesweep.sweep.imported.found import Foreign
 from gatesweep.sweep.imported.target import Target
+from gatesweep.sweep.mutable import CHANGEABLE
 from gatesweep.sweep.options import Budget, SchedulerConfig
 
 
@@ -34,6 +35,9 @@ def _schedule(draft: Draft, found: Foreign, target: Target) -> None:
     if given["name"] == "none":
         return
     epochs = int(draft.constants.get("trainer.max_epochs") or target.max_epochs or 0)
+    if given["name"] == "pbt":
+        _population(draft, found, epochs)
+        return
     grace = given["grace_epochs"]
     problem = None
     if "trainer.max_epochs" in draft.space:
@@ -47,6 +51,24 @@ def _schedule(draft: Draft, found: Foreign, target: Target) -> None:
         draft.report.note(f"scheduler: needs an experiment whose trainer.max_epochs is {grace} at least")
     elif given["name"] != "median" and len(SchedulerConfig(**given).milestones(epochs)) == 1 and grace == epochs:
         draft.report.note(f"scheduler: its first rung is the last of the {epochs} epochs, so it stops nothing")
+
+
+def _population(draft: Draft, found: Foreign, epochs: int) -> None:
+    """PBT needs values that can change on the way, and an exchange before the end."""
+    ranges = [key for key, dimension in draft.space.items()
+              if "choice" not in dimension and not CHANGEABLE.fullmatch(key)]  # fmt: skip
+    problem = None
+    if ranges:
+        problem = f"copies weights between trials, and {ranges[0]} gives every one others; choices of it would do"
+    elif not any(CHANGEABLE.fullmatch(key) for key in draft.space):
+        problem = "changes values while trials train, and none of these can"
+    elif "trainer.max_epochs" in draft.space:
+        problem = "compares trials of the same length, and trainer.max_epochs is searched"
+    elif epochs and epochs <= SchedulerConfig().interval_epochs:
+        problem = f"exchanges after {SchedulerConfig().interval_epochs} epochs, and trials train for {epochs}"
+    if problem:
+        draft.report.skip(found.scheduler_key, "pbt", f"pbt {problem}; every trial trains to the end")
+        draft.scheduler = {"name": "none"}
 
 
 def _budget(draft: Draft) -> None:

@@ -41,7 +41,8 @@ class SequenceClassification:
     ) -> None:  # fmt: skip
         dataset = dataset_of(data, say)
         source = source_of(model, say)
-        self.data, self._say = data, say
+        self.data, self._say, self.seed = data, say, seed
+        self._model, self._source = model, source
         words = replace(user_file(data.words), name="words") if data.words and not source.pieces else None
         self.datasets: list[Dataset] = [each for each in (dataset, source.dataset, words) if each is not None]
         reading = source.dataset if source.pieces else words
@@ -49,12 +50,18 @@ class SequenceClassification:
         self.prepared = kept(data, f"{dataset.md5} {reading.md5 if reading else ''}", lambda: prepare(
             read(dataset, data), data, place=dataset.name, reader=reader))  # fmt: skip
         self.features = features_of(model, source, say)
-        network = build_network(model, self.prepared, source, seed)
-        self._said = source.said
         self.data_module = TextsModule(self.prepared, batch_size=batch_size, seed=seed, features=self.features)
-        self.module = ClassificationModule(network, _weights(self.prepared), self.prepared.reader.vocabulary.words,
-                                           label_smoothing=data.label_smoothing, bag=bag_of(self.prepared, model),
-                                           bag_weight=model.bag)  # fmt: skip
+        self.module = self.module_of(model)
+        self._said = list(source.said)
+
+    def module_of(self, model: ClassificationModel) -> ClassificationModule:
+        """Another model over the same texts; with other embeddings these are read anew."""
+        if model.embeddings != self._model.embeddings:
+            return SequenceClassification(self.data, model, batch_size=1, seed=self.seed, say=self._say).module
+        network = build_network(model, self.prepared, self._source, self.seed)
+        return ClassificationModule(network, _weights(self.prepared), self.prepared.reader.vocabulary.words,
+                                    label_smoothing=self.data.label_smoothing, bag=bag_of(self.prepared, model),
+                                    bag_weight=model.bag)  # fmt: skip
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """The linear one, beside the most frequent label."""

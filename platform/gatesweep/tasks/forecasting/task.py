@@ -18,7 +18,7 @@ from gatesweep.tasks.base import Baseline
 from gatesweep.tasks.forecasting import baselines, figures, predictability, scored
 from gatesweep.tasks.forecasting.config import ETT, ForecastingData
 from gatesweep.tasks.forecasting.loaders import EVAL_BATCH, WindowsModule, in_order
-from gatesweep.tasks.forecasting.module import build_module
+from gatesweep.tasks.forecasting.module import ForecastModule, build_module
 from gatesweep.tasks.forecasting.prepare import SPLITS, Prepared, filled_of, kept, prepare
 from gatesweep.tasks.forecasting.source import read, read_like
 from gatesweep.tasks.forecasting.windows import WindowBatch
@@ -44,7 +44,13 @@ class Forecasting:
         for split in SPLITS:
             self.prepared.origins(split)
         self.data_module = WindowsModule(self.prepared, batch_size=batch_size, seed=seed)
-        self.module = build_module(model, data, self.prepared, seed)
+        self.seed = seed
+        self.module = self.module_of(model)
+
+    def module_of(self, model: ForecastModel) -> ForecastModule:
+        """Another model over the same windows."""
+        check(self.data, model)
+        return build_module(model, self.data, self.prepared, self.seed)
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """Seasonal naive at the lag that was better on train, beside the last value and the other lags."""

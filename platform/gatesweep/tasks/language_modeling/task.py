@@ -54,10 +54,14 @@ class LanguageModeling:
             eval_streams=data.eval_streams, bptt=data.bptt, varied=data.variable_bptt, seed=seed,
         )  # fmt: skip
         self.data_module.train_dataloader()  # too little text for so many streams is refused before any epoch
+        self.seed, self.characters_V = seed, characters_V(self.corpus.vocabulary, data)
+        self.module = self.module_of(model)
+
+    def module_of(self, model: LanguageModel) -> LanguageModule:
+        """Another model over the same text."""
         vocabulary = self.corpus.vocabulary
-        self.characters_V = characters_V(vocabulary, data)
-        self.module = LanguageModule(build_network(model, len(vocabulary), seed), data, model,
-                                     torch.from_numpy(self.characters_V), vocabulary.words)  # fmt: skip
+        return LanguageModule(build_network(model, len(vocabulary), self.seed), self.data, model,
+                              torch.from_numpy(self.characters_V), vocabulary.words)  # fmt: skip
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """The unigram, beside a bigram."""

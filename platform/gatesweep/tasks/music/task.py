@@ -45,8 +45,12 @@ class Music:
         self.splits = tuple(self.prepared.splits)
         self.data_module = MusicModule(dict(self.prepared.splits), batch_size=batch_size, seed=seed,
                                        transpose=data.transpose, window=data.window)  # fmt: skip
-        often_K = baselines.Notes.fit(self.prepared.splits["train"]).p_K
-        self.module = NotesModule(build_network(model, torch.from_numpy(often_K), seed), data)
+        self.seed, self.often_K = seed, baselines.Notes.fit(self.prepared.splits["train"]).p_K
+        self.module = self.module_of(model)
+
+    def module_of(self, model: MusicModel) -> NotesModule:
+        """Another model over the same pieces."""
+        return NotesModule(build_network(model, torch.from_numpy(self.often_K), self.seed), self.data)
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """Each note by itself, given whether it sounded before; beside the notes' frequencies."""

@@ -52,10 +52,17 @@ class SpeechRecognition:
         self.datasets: list[Dataset] = [dataset]
         self.corpus = kept(data, dataset.md5, lambda: _prepared(dataset, data))
         self.splits = tuple(name for name in ("train", "val", "test") if self.corpus.index.get(name))
-        self.targets = Targets(data, model, [label(self.corpus.rows[i], data) for i in self.corpus.index["train"]])
+        self.targets = self._targets(model)
         self.data_module = SpeechDataModule(self.corpus, self.targets, batch_size=batch_size, seed=seed)
-        network = build_network(model, features=self.corpus.size, answers=len(self.targets.symbols), seed=seed)
-        self.module = SpeechModule(network, data, model, self.targets, self.corpus.scaling, self._language())
+        self.seed, self.language = seed, self._language()
+        self.module = self.module_of(model)
+
+    def module_of(self, model: SpeechModel) -> SpeechModule:
+        """Another model over the same recordings."""
+        check(self.data, model)
+        targets = self.targets if model.output == self.model.output else self._targets(model)
+        network = build_network(model, features=self.corpus.size, answers=len(targets.symbols), seed=self.seed)
+        return SpeechModule(network, self.data, model, targets, self.corpus.scaling, self.language)
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """The best of the trivial answers and, where a label is asked for, the nearest mean."""
@@ -172,6 +179,10 @@ class SpeechRecognition:
         for line in (*made.notes, *_seen(made, self.corpus)):
             self._say(line)
         return made
+
+    def _targets(self, model: SpeechModel) -> Targets:
+        rows, data = self.corpus.rows, self.data
+        return Targets(data, model, [label(rows[i], data) for i in self.corpus.index["train"]])
 
     def _language(self) -> Language | None:
         if self.model.lm is None:

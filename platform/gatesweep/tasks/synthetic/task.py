@@ -43,7 +43,13 @@ class Synthetic:
         self.data, self.problem = data, problem_of(data)
         self.datasets: list[Dataset] = []
         self.data_module = SyntheticModule(data, batch_size=batch_size, seed=seed)
-        self.module = MemoryModule(build_network(model, self.problem, seed), data, regression=self.problem.regression)
+        self.seed = seed
+        self.module = self.module_of(model)
+
+    def module_of(self, model: SyntheticModel) -> MemoryModule:
+        """Another model for the same problem."""
+        return MemoryModule(build_network(model, self.problem, self.seed), self.data,
+                            regression=self.problem.regression)  # fmt: skip
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """What is to be expected of whoever knows the problem and remembers nothing, on the same examples."""

@@ -50,8 +50,13 @@ class Translation:
         self.prepared = kept(data, dataset.md5, load)
         self.splits = tuple(self.prepared.splits)
         self.data_module = PairsModule(self.prepared, batch_size=batch_size, seed=seed)
+        self.seed = seed
+        self.module = self.module_of(model)
+
+    def module_of(self, model: TranslationModel) -> TranslationModule:
+        """Another model over the same pairs."""
         symbols = self.prepared.of_source, self.prepared.of_target
-        self.module = TranslationModule(build_network(model, *symbols, seed), data, model, *symbols)
+        return TranslationModule(build_network(model, *symbols, self.seed), self.data, model, *symbols)
 
     def baseline(self, split: str, path: Path | None = None) -> Baseline:
         """The better of the most frequent target and the source itself, beside the nearest training pair's target."""
