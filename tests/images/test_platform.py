@@ -138,31 +138,3 @@ def test_its_best_trial_comes_again_bit_for_bit_in_the_same_image_which_the_lock
     assert lock["machine"]["image"] == f"sha256:{engine.inspect(image('cpu').tag)['Id']}"
     assert lock["machine"]["compiler"] is None
     assert lock["code"]["commit"] == image("cpu").revision
-
-
-def test_a_sweep_goes_on_after_the_head_was_made_anew_with_another_token_which_ends_the_old_one(
-        platform: Platform, submit: Callable[..., str]) -> None:
-    """What docs/operations.md says of a head that is gone, and of changing Ray's token."""
-    sweep_id = submit("budget.trials=2", "experiment.trainer.max_epochs=20")
-    running = [each for each in platform.containers("worker") if _runs(platform, each)]
-    _wait_until_training(platform, sweep_id, running[:1])
-    old = platform.secrets["ray_token"]
-    (platform.project / "docker/secrets/ray_token").unlink()
-    platform.prepare()
-    assert platform.secrets["ray_token"] != old
-    for name in ("head", "worker"):
-        platform.compose("up", "-d", "--force-recreate", "--no-deps", name)
-        for container in platform.containers(name):
-            platform.wait_until_healthy(container)
-    jobs = f"http://127.0.0.1:{platform.ray_port}/api/jobs/"
-    for token, answer in ((old, "401"), (platform.secrets["ray_token"], "200")):
-        assert _curl("-o", "/dev/null", "-w", "%{http_code}", "-H", f"Authorization: Bearer {token}", jobs) == answer
-
-    platform.client("resume", sweep_id, "--cluster", SHIPPED)
-    told = _wait_until_over(platform, sweep_id)
-    assert told["state"] == "done", told
-    assert told["trials"]["completed"] == 2
-
-
-def _runs(platform: Platform, container: str) -> bool:
-    return platform.engine("inspect", "--format", "{{.State.Running}}", container).strip() == "true"
