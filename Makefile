@@ -2,7 +2,7 @@
 #
 #   PYTHON=python3.12      the Python that .venv is made with
 #   TORCH_INDEX_URL=URL    the package index that torch alone is taken from: PyTorch's own, for a CPU or a CUDA build
-#   ARGS="--json"          goes to the command behind `sweep`, `ui` and `sanitize`
+#   ARGS="--json"          goes to the command behind `sweep`, `ui`, `sanitize` and `audit`
 
 PYTHON ?= python3
 TORCH_INDEX_URL ?=
@@ -11,6 +11,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := build/lock
+CHECKOV := build/checkov
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-compile -c constraints.txt
 # Packages are installed without bytecode and get it when first imported; without it every process starts 15 s later.
 unexport PYTHONDONTWRITEBYTECODE
@@ -18,7 +19,7 @@ TORCH_FROM := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev sweep ui test lint types layers unit sanitize lock clean
+.PHONY: help install dev sweep ui test lint types layers unit sanitize audit policies sbom licences lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile
@@ -45,6 +46,30 @@ unit: $(VENV)/.dev ## the tests that need no cluster, browser or service (pytest
 
 sanitize: $(VENV)/.dev ## the native code under AddressSanitizer, UBSan and valgrind (gcc, valgrind)
 	$(BIN)/python tests/sanitizers/check.py $(ARGS)
+
+audit: $(VENV)/.dev ## the lock against known vulnerabilities (pip-audit; needs a way to api.osv.dev)
+	$(BIN)/python tests/support/audit.py $(ARGS)
+
+policies: $(VENV)/.dev $(CHECKOV)/.installed ## the manifests as kubectl renders them, the Dockerfiles, and secrets in any file (checkov)
+	@rm -rf build/rendered && mkdir -p build/rendered
+	@for folder in k8s/overlays/* k8s/rayjob k8s/upgrade; do \
+	    $(BIN)/kubectl kustomize $$folder > build/rendered/$$(basename $$folder).yaml || exit 1; done
+	$(CHECKOV)/bin/checkov --config-file k8s/.checkov.yaml -d build/rendered
+	$(CHECKOV)/bin/checkov --framework dockerfile --skip-download --compact --quiet -d docker -d tests/images
+	$(CHECKOV)/bin/checkov --framework secrets --skip-download --compact --quiet \
+	    -d platform -d jobs -d configs -d docker -d k8s -d tests -d docs
+
+$(CHECKOV)/.installed: tests/supply/checkov.txt
+	@rm -rf $(CHECKOV) && mkdir -p build && $(PYTHON) -m venv $(CHECKOV)
+	@PIP_CONSTRAINT= $(CHECKOV)/bin/python -m pip --disable-pip-version-check install -q --no-deps -r tests/supply/checkov.txt
+	@touch $@
+
+sbom: $(VENV)/.dev ## what .venv is made of, into build/sbom.cdx.json (CycloneDX)
+	@mkdir -p build
+	$(BIN)/python docker/sbom.py $(VENV) > build/sbom.cdx.json
+
+licences: $(VENV)/.dev ## renew docs/licences.md
+	$(BIN)/python tests/support/licences.py > docs/licences.md.new && mv docs/licences.md.new docs/licences.md
 
 install: $(VENV)/.runtime ## .venv with what running needs
 

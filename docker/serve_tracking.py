@@ -17,6 +17,7 @@ import os
 import sys
 import tempfile
 from collections.abc import MutableMapping
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,7 +44,7 @@ def main(words: list[str], environment: MutableMapping[str, str]) -> list[str]:
     """Put the secrets where libraries look for them, and return the command that takes this process's place.
 
     Raises:
-        SystemExit: a secret is missing, or the address of the database is none.
+        SystemExit: a secret is missing, the address of the database is none, or its tables are of another MLflow.
     """
     os.umask(0o077)
     for name, value in DEFAULTS.items():
@@ -56,6 +57,7 @@ def main(words: list[str], environment: MutableMapping[str, str]) -> list[str]:
     if words:
         return words
     _users(environment, own)
+    _schema(environment)
     _bucket(environment)
     return ["mlflow", "server", "--app-name", "basic-auth", "--host", "0.0.0.0", "--port", "5000",
             "--workers", environment["TRACKING_WORKERS"], "--allowed-hosts", environment["TRACKING_HOSTS"],
@@ -102,6 +104,21 @@ def _users(environment: MutableMapping[str, str], own: Path) -> None:
     (own / "users.ini").write_text(settings, encoding="utf-8")
     environment["MLFLOW_AUTH_CONFIG_PATH"] = str(own / "users.ini")
     environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] = _secret(environment, "tracking_session_key")
+
+
+def _schema(environment: MutableMapping[str, str]) -> None:
+    """Tables of another MLflow are refused: it migrates some of them unasked, and then nobody has a backup."""
+    import psycopg
+    from alembic.script import ScriptDirectory
+
+    package = Path(find_spec("mlflow").origin).parent  # found, and not imported: that takes seconds
+    head = ScriptDirectory(str(package / "store/db_migrations")).get_current_head()
+    with psycopg.connect(environment["TRACKING_DATABASE"], passfile=environment["PGPASSFILE"]) as database:
+        made = database.execute("select to_regclass('alembic_version')").fetchone()
+        found = database.execute("select version_num from alembic_version").fetchone() if made and made[0] else None
+    if found and found[0] != head:
+        sys.exit(f"the tables are of another MLflow: version {found[0]}, not {head}\n\nhint: back the database up, then"
+                 " run `gatesweep-tracking upgrade`, once, while no server runs")  # fmt: skip
 
 
 def _bucket(environment: MutableMapping[str, str]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,12 +23,14 @@ KEPT = "GATESWEEP_IMAGES"
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     kept = os.environ.get(KEPT)
-    made = Engine(Path(kept or tempfile.mkdtemp(prefix="gs-images-", dir="/tmp")))  # sockets need a short path
+    made = Engine(Path(kept or tempfile.mkdtemp(prefix="gs-images-")))  # sockets need a short path
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends the tests ends their containers too
     try:
         made.make_base()
         yield made
     finally:
         made.close(keep=bool(kept))
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
@@ -54,38 +58,49 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image(engine: Engine, project: Path, mounts: list[str]) -> Callable[[str], Image]:
-    """Builds a target of docker/Dockerfile, once, while the project is full of secrets."""
+def builds(engine: Engine, project: Path, stores_context: Path, mounts: list[str],
+           tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Image]]]:  # fmt: skip
+    """Every image, two at a time, each once; ours from a project that is full of secrets."""
     revision = subprocess.run(["git", "-C", str(project), "rev-parse", "HEAD"], check=True, capture_output=True,
                               text=True).stdout.strip()  # fmt: skip
-    built: dict[str, Image] = {}
+    planted = tmp_path_factory.mktemp("planted") / "project"
+    shutil.copytree(project, planted)
+    for name in SECRET_FILES:
+        (planted / name).parent.mkdir(parents=True, exist_ok=True)
+        (planted / name).write_text(f"{PLANTED}\n")
 
-    def build(target: str) -> Image:
-        if target not in built:
-            made = Image(f"localhost/gatesweep-{target}:test", revision)
-            planted = [file for name in SECRET_FILES if not (file := project / name).exists()]
-            for file in planted:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(f"{PLANTED}\n")
-            try:
-                engine.build(project, target, made.tag, file="docker/Dockerfile", mounts=mounts, VERSION="0.1.0",
-                             REVISION=revision)  # fmt: skip
-            finally:
-                for file in planted:
-                    file.unlink()
-            built[target] = made
-        return built[target]
+    def ours(target: str, *, after: Future[Image] | None = None) -> Image:
+        if after:
+            after.result()
+        made = Image(f"localhost/gatesweep-{target}:test", revision)
+        engine.build(planted, target, made.tag, file="docker/Dockerfile", mounts=mounts, VERSION="0.1.0",
+                     REVISION=revision)  # fmt: skip
+        return made
 
-    return build
+    def another(target: str) -> Image:
+        engine.build(stores_context, target, tag := f"localhost/{target}:test", mounts=mounts)
+        return Image(tag, "")
+
+    two = ThreadPoolExecutor(2)  # what they start first, they take first: nothing waits for what comes later
+    tools = two.submit(ours, "tools")
+    stores = {name: two.submit(another, name) for name in ("postgres", "objects")}
+    cpu, tracking = (two.submit(ours, name, after=tools) for name in ("cpu", "tracking"))
+    try:
+        yield {**stores, "cpu": cpu, "tracking": tracking, "gpu": two.submit(ours, "gpu", after=cpu)}
+    finally:
+        two.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="session")
-def stores(engine: Engine, root: Path, mounts: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Images of PostgreSQL and of an S3 store, in the place of those that docker/compose.yaml names."""
+def image(builds: dict[str, Future[Image]]) -> Callable[[str], Image]:
+    """A target of docker/Dockerfile, once it is built."""
+    return lambda target: builds[target].result()
+
+
+@pytest.fixture(scope="session")
+def stores_context(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What stands in the place of the images of others that docker/compose.yaml names."""
     folder = tmp_path_factory.mktemp("stores")
     shutil.copytree(root / "tests/images/stores", folder, dirs_exist_ok=True)
     shutil.copy2(Path(sys.executable).with_name("weed"), folder / "weed")
-    tags = {target: f"localhost/{target}:test" for target in ("postgres", "objects")}
-    for target, tag in tags.items():
-        engine.build(folder, target, tag, mounts=mounts)
-    return tags
+    return folder

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from engine import PLANTED, Engine, Image
+from packageurl import PackageURL
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1700)]
 
@@ -99,7 +101,20 @@ def test_a_container_of_any_processor_of_the_kind_finds_its_kernels_compiled(
     assert in_image(engine, image("cpu"), "python", "-c", ELSEWHERE).strip() == KERNELS
 
 
-def test_hadolint_finds_nothing_in_the_dockerfiles(root: Path) -> None:
-    command = [str(Path(sys.executable).with_name("hadolint")), "docker/Dockerfile", "tests/images/stores/Dockerfile"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
+@pytest.mark.parametrize("target", ["cpu", "tracking"])
+def test_its_bill_of_materials_is_valid_and_names_every_package_of_python_and_debian(
+        engine: Engine, image: Callable[[str], Image], target: str) -> None:
+    made = image(target)
+    place = engine.inspect(made.tag)["Config"]["Labels"]["org.gatesweep.sbom"]
+    text = in_image(engine, made, "cat", place)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
+    named = {each["purl"].partition("?")[0] for each in bill["components"]}
+    listed = json.loads(in_image(engine, made, "python", "-m", "pip", "list", "--format", "json"))
+    python = {PackageURL("pypi", None, each["name"], each["version"]) for each in listed if each["name"] != "gatesweep"}
+    words = in_image(engine, made, "dpkg-query", "-W", "-f", "${Package} ${Version}\n").splitlines()
+    debian = {PackageURL("deb", "debian", *line.split()) for line in words}
+    assert len(python) > 60
+    assert len(debian) > 80
+    assert {PackageURL.from_string(each) for each in named} == python | debian
+    assert bill["metadata"]["component"]["name"] == "gatesweep"

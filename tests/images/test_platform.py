@@ -25,10 +25,10 @@ SETTINGS = {"NODE_SHM": "256m", "NODE_OBJECTS": "80000000", "NODE_TMP": "2g", "W
 
 
 @pytest.fixture(scope="module")
-def platform(engine: Engine, image: Callable[[str], Image], stores: dict[str, str], project: Path, mounts: list[str],
+def platform(engine: Engine, image: Callable[[str], Image], project: Path, mounts: list[str],
              tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:  # fmt: skip
     images = {"PLATFORM_IMAGE": image("cpu").tag, "TRACKING_IMAGE": image("tracking").tag,
-              "POSTGRES_IMAGE": stores["postgres"], "OBJECTS_IMAGE": stores["objects"]}  # fmt: skip
+              "POSTGRES_IMAGE": image("postgres").tag, "OBJECTS_IMAGE": image("objects").tag}  # fmt: skip
     made = Platform(engine, project, tmp_path_factory.mktemp("platform"), {**SETTINGS, **images}, mounts)
     try:
         order = made.up()
@@ -39,19 +39,28 @@ def platform(engine: Engine, image: Callable[[str], Image], stores: dict[str, st
 
 
 @pytest.fixture(scope="module")
-def submitted(platform: Platform, project: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The id of the traffic sweep, made small and sent from this machine by the shipped file but for its port."""
+def submit(platform: Platform, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Sends the traffic sweep, made small, from this machine by the shipped file but for its port; its id."""
     text = (project / SHIPPED).read_text()
     assert "http://127.0.0.1:8265" in text
     mine = tmp_path_factory.mktemp("host")
     (mine / "compose.yaml").write_text(text.replace(":8265", f":{platform.ray_port}"))
-    words = ["submit", "configs/sweeps/traffic.yaml", "--cluster", str(mine / "compose.yaml"), "--json",
-             *(word for each in SMALLER for word in ("--set", each))]  # fmt: skip
     mine_too = {"RAY_AUTH_TOKEN_PATH": "docker/secrets/ray_token", "GATESWEEP_HOME": str(mine / "home")}
-    done = subprocess.run([*COMMAND, *words], cwd=project, env={**os.environ, **mine_too}, capture_output=True,
-                          text=True, timeout=300, check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return str(json.loads(done.stdout)["sweep_id"])
+
+    def send(*settings: str) -> str:
+        words = ["submit", "configs/sweeps/traffic.yaml", "--cluster", str(mine / "compose.yaml"), "--json",
+                 *(word for each in (*SMALLER, *settings) for word in ("--set", each))]  # fmt: skip
+        done = subprocess.run([*COMMAND, *words], cwd=project, env={**os.environ, **mine_too}, capture_output=True,
+                              text=True, timeout=300, check=False)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["sweep_id"])
+
+    return send
+
+
+@pytest.fixture(scope="module")
+def submitted(submit: Callable[..., str]) -> str:
+    return submit()
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +68,25 @@ def swept(platform: Platform, submitted: str) -> dict[str, Any]:
     """Its state at the end, after one of the two workers was killed while both trained."""
     workers = platform.containers("worker")
     assert len(workers) == 2
+    _wait_until_training(platform, submitted, workers)
+    platform.engine("kill", "--signal", "KILL", workers[0])
+    return _wait_until_over(platform, submitted)
+
+
+def _wait_until_training(platform: Platform, sweep_id: str, workers: list[str]) -> None:
     ends = time.monotonic() + 240
     while not all(TRAINING in platform.engine("top", worker, "args") for worker in workers):
-        assert time.monotonic() < ends, platform.status(submitted)
+        assert time.monotonic() < ends, platform.status(sweep_id)
         time.sleep(0.5)
     time.sleep(2)
-    platform.engine("kill", "--signal", "KILL", workers[0])
-    told = platform.status(submitted)
+
+
+def _wait_until_over(platform: Platform, sweep_id: str) -> dict[str, Any]:
+    ends = time.monotonic() + 480
+    told = platform.status(sweep_id)
     while told["state"] in ("empty", "pending", "starting", "running"):
-        assert time.monotonic() < ends + 480, told
-        told = platform.status(submitted)
+        assert time.monotonic() < ends, told
+        told = platform.status(sweep_id)
     return told
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import platform
+import re
 import tarfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
 import pytest
 import torch
 from command_line import call, write_project
+from mlflow import MlflowClient
 
 from gatesweep.data import archives
 from gatesweep.data.catalogue import Entry, Member
@@ -62,6 +67,55 @@ def test_nor_where_a_run_would_start_from_it(store: Store, tmp_path: Path) -> No
     with pytest.raises(NotFound, match="is no checkpoint of a training"):
         run(config, store)
     assert not (tmp_path / "owned").exists()
+
+
+PYFUNC = """
+flavors:
+  python_function:
+    loader_module: mlflow.pyfunc.model
+    python_model: python_model.pkl
+    cloudpickle_version: 3.1.2
+    python_version: 3.11.7
+mlflow_version: 3.17.2
+model_uuid: 0123456789abcdef0123456789abcdef
+"""
+
+
+def test_a_pickle_in_an_mlflow_model_is_opened_by_nothing_that_takes_the_models_address_or_its_run(
+        capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, store: Store, tmp_path: Path) -> None:
+    monkeypatch.chdir(write_project(tmp_path))
+    made = run(experiment_from(TOY, place="test"), store)
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "MLmodel").write_text(PYFUNC)
+    (model / "python_model.pkl").write_bytes(pickle.dumps(Evil(tmp_path / "owned"), protocol=2))
+    client = MlflowClient(store.uri)
+    client.log_artifacts(made.run_id, str(model), "model")
+    client.create_registered_model("evil")
+    client.create_model_version("evil", f"{client.get_run(made.run_id).info.artifact_uri}/model", made.run_id)
+    with suppress(Exception):  # no model at all, once it is loaded: too late
+        mlflow.pyfunc.load_model(str(model))
+    (tmp_path / "owned").unlink()  # the trap is one
+
+    evil = str(model / "python_model.pkl")
+    for words, code in [(("trace", "models:/evil/1"), 0), (("trace", made.run_id), 0),
+                        (("evaluate", made.run_id, "--split", "test"), 0),
+                        (("evaluate", "models:/evil/1", "--split", "test"), EXIT_USER),
+                        (("reproduce", "models:/evil/1"), EXIT_USER),
+                        (("run", "exp.yaml", "--set", f"init_from.checkpoint={evil}"), EXIT_USER)]:
+        assert call(capsys, monkeypatch, *words)[0] == code, words
+    assert not (tmp_path / "owned").exists()
+
+
+def test_nothing_of_the_platform_reads_pickles_or_models_of_python(root: Path) -> None:
+    """`torch.load` with `weights_only` and numpy without pickles are the only readers of their kind."""
+    forbidden = re.compile(r"pickle\.loads?\(|Unpickler|cloudpickle|joblib|\bdill\b|shelve|marshal\.load|pyfunc\.load"
+                           r"|load_model\(|allow_pickle=True|yaml\.(unsafe_|full_)?load\(|\beval\(|\bexec\(|shell=True")
+    for file in [*(root / "platform").rglob("*.py"), *(root / "jobs").glob("*.py"), *(root / "docker").glob("*.py")]:
+        text = file.read_text(encoding="utf-8")
+        assert not (found := re.search(rf"(?<![.\w])(?:{forbidden.pattern})", text)), (file, found)
+        for loading in re.findall(r"torch\.load\([^\n]*", text):
+            assert "weights_only=True" in loading, file
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "checkpoints/../../outside"])

@@ -3,97 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import s3fs
-from command_line import COMMAND
 from object_store import ObjectStore
-from tracking_server import TrackingServer, serve
+from team import Client
+from tracking_server import TrackingServer
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(420)]
-
-EXPERIMENT = """
-task: forecasting
-data: {path: data/load/load.csv, time: when, target: load, horizon: 6, lookback: 24, stride: 8}
-model: {hidden_size: 4}
-trainer: {max_epochs: 2, monitor: val/mae}
-"""
-SWEEP = """
-experiment: {file: exp.yaml}
-objective: {metric: val/mae}
-space: {model.hidden_size: {choice: [4, 8]}, optimizer.lr: {log_uniform: [1e-3, 1e-1]}}
-scheduler: {name: none}
-budget: {trials: 2, concurrent: 1}
-"""
-
-
-@dataclass
-class Client:
-    """Somebody's shell in a project."""
-
-    folder: Path
-    home: Path
-    environment: dict[str, str]
-    said: str = ""
-
-    def __call__(self, *words: str, code: int = 0, **more: str) -> str:
-        command = [*COMMAND, *words] if words[0] not in ("git", "dvc") else [
-            *([sys.executable, "-m"] if words[0] == "dvc" else []), *words]  # fmt: skip
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MLFLOW_"))}
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False,
-                              env={**kept, **self.environment, "GATESWEEP_HOME": str(self.home), **more})  # fmt: skip
-        self.said += done.stdout + done.stderr
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
-
-
-@pytest.fixture(scope="module")
-def server(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
-    with serve(tmp_path_factory.mktemp("team") / "server", object_store) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: TrackingServer, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """A repository of git and DVC with a set of its own, pushed to S3; its owner has the keys of DVC's remote only."""
-    folder = tmp_path_factory.mktemp("project")
-    made = Client(folder, folder.parent / "home", server.login)
-    hours = pd.date_range("2026-01-01", periods=600, freq="h")
-    load = 50 + 20 * np.sin(np.arange(600) * 2 * np.pi / 24)
-    pd.DataFrame({"when": hours, "load": load}).to_csv(folder / "load.csv", index=False)
-    (folder / "exp.yaml").write_text(EXPERIMENT)
-    (folder / "sweep.yaml").write_text(SWEEP)
-    (folder / ".gitignore").write_text("/data/\n/load.csv\n")
-    made("git", "init", "-q")
-    made("dvc", "init", "-q")
-    made("dvc", "remote", "add", "-d", "store", f"s3://{server.objects.bucket}/dvc")
-    made("dvc", "remote", "modify", "store", "endpointurl", server.objects.endpoint)
-    made("data", "add", "load.csv", "--name", "load", **server.objects.environment)
-    made("dvc", "push", "-q", **server.objects.environment)
-    made("git", "add", ".")
-    made("git", "-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "first")
-    return made
-
-
-@pytest.fixture(scope="module")
-def swept(client: Client) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(client("sweep", "sweep.yaml", "--id", "team", "--json"))
-    return found
-
 
 def test_a_model_is_loaded_again_by_a_client_without_keys(
         client: Client, swept: dict[str, Any], tmp_path: Path) -> None:
     assert swept["outcomes"]["completed"] == 2
-    colleague = Client(client.folder, tmp_path / "home", client.environment)
+    colleague = Client(client.folder, tmp_path / "home", client.server)
     scored = json.loads(colleague("evaluate", "best:team", "--split", "test", "--json"))
     assert scored["metrics"]["test/mae"] == pytest.approx(swept["best"]["metrics"]["test/mae"], rel=1e-6)
     assert not list(tmp_path.rglob("mlflow.db"))
@@ -141,7 +65,7 @@ def test_after_backup_wipe_and_restore_runs_artifacts_and_data_are_back(
         store.rm(f"{server.objects.bucket}/{name}", recursive=True)
     store.invalidate_cache()
     server.start()
-    colleague = Client(client.folder, tmp_path / "home", client.environment)
+    colleague = Client(client.folder, tmp_path / "home", client.server)
     colleague("evaluate", "best:team", "--split", "test", code=2)
     assert "no sweep 'team' in the store" in colleague.said
     server.stop()
@@ -157,7 +81,7 @@ def test_after_backup_wipe_and_restore_runs_artifacts_and_data_are_back(
     scored = json.loads(colleague("evaluate", "best:team", "--split", "test", "--json"))
     assert scored["metrics"]["test/mae"] == pytest.approx(swept["best"]["metrics"]["test/mae"], rel=1e-6)
 
-    clone = Client(tmp_path / "clone", tmp_path / "home", client.environment)
+    clone = Client(tmp_path / "clone", tmp_path / "home", client.server)
     clone.folder.mkdir()
     clone("git", "clone", "-q", str(client.folder), ".")
     clone("data", "pull", "load", **server.objects.environment)

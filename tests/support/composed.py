@@ -6,6 +6,7 @@ are run by hand, service by service, in the order that the file asks for.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -37,13 +38,17 @@ class Platform:
             example = "".join(f"{name}={value}\n" if line.startswith(f"{name}=") else line
                               for line in example.splitlines(keepends=True))  # fmt: skip
         (project / "docker/.env").write_text(example)
-        engine.run(["sh", str(project / "docker/prepare.sh"), "podman"])
-        self.secrets = {file.name: file.read_text() for file in (project / "docker/secrets").iterdir()}
+        self.prepare()
         self.file = project / "docker/compose.yaml"
         self.services: dict[str, Any] = yaml.safe_load(self.file.read_text())["services"]
         packages = {"volumes": mounts, "environment": {"PIP_CONFIG_FILE": "/root/.pip/pip.conf"}}
         self.override = folder / "packages.yaml"
         self.override.write_text(yaml.safe_dump({"services": {name: packages for name in ("head", "client")}}))
+
+    def prepare(self) -> None:
+        """Make the secrets that are not there."""
+        self.engine.run(["sh", str(self.project / "docker/prepare.sh"), "podman"])
+        self.secrets = {file.name: file.read_text() for file in (self.project / "docker/secrets").iterdir()}
 
     def compose(self, *words: str, timeout_s: float = 300) -> str:
         command = [COMPOSE, "-f", str(self.file), "-f", str(self.override), *words]
@@ -70,10 +75,11 @@ class Platform:
     def wait_until_healthy(self, container: str) -> None:
         ends = time.monotonic() + HEALTHY_S
         while time.monotonic() < ends:
-            done = subprocess.run(["podman", "healthcheck", "run", container], env=self.engine.environment,
-                                  capture_output=True, check=False, timeout=60)  # fmt: skip
-            if done.returncode == 0:
-                return
+            with contextlib.suppress(subprocess.TimeoutExpired):  # to an engine, no answer is a failed check
+                done = subprocess.run(["podman", "healthcheck", "run", container], env=self.engine.environment,
+                                      capture_output=True, check=False, timeout=30)  # fmt: skip
+                if done.returncode == 0:
+                    return
             time.sleep(1)
         raise RuntimeError(f"{container} is not healthy:\n{self.engine('logs', '--tail', '60', container)}")
 

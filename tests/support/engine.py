@@ -6,12 +6,15 @@ from Debian's packages and carries the name of the base that docker/Dockerfile a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ BASE = "docker.io/library/debian:bookworm-slim"
 SLIM = "".join(f"path-exclude /usr/share/{name}/*\n" for name in ("doc", "info", "lintian", "locale", "man"))
 LEAN = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "var/cache/apt",
         "var/lib/apt/lists", "var/log")  # fmt: skip
+CLEANING_S = 60.0
 CONTAINERS = """
 [containers]
 default_ulimits = ["nofile=20000:20000", "nproc=8192:8192"]
@@ -119,11 +123,30 @@ class Engine:
         for kind, remove in kinds.items():
             if ids := [each for each in self(*kind.split()).split() if each != "podman"]:
                 self(*remove.split(), *ids)
+        self._end_processes()
         if not keep:
             below = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
             for place in sorted((each for each in below if each.startswith(f"{self.folder}/")), reverse=True):
                 subprocess.run(["umount", place], check=True)
             shutil.rmtree(self.folder)
+
+    def _end_processes(self) -> None:
+        """podman's own cleaners write into the folder for a while after a container is gone: wait, then end them."""
+        ends = time.monotonic() + CLEANING_S
+        while left := list(self._processes()):
+            if time.monotonic() > ends:
+                for each in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(each, signal.SIGKILL)
+            time.sleep(0.2)
+
+    def _processes(self) -> Iterator[int]:
+        """Whatever was started with this engine's settings."""
+        mark = f"CONTAINERS_CONF={self.folder}/".encode()
+        for file in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if any(each.startswith(mark) for each in file.read_bytes().split(b"\0")):
+                    yield int(file.parent.name)
 
 
 def host_mounts(folder: Path) -> list[str]:

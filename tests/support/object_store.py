@@ -55,6 +55,13 @@ class ObjectStore:
             time.sleep(0.1)
         raise RuntimeError(f"the object store did not start:\n{(self.folder / 'server.log').read_text()[-3000:]}")
 
+    def admit(self, *keys: tuple[str, str]) -> None:
+        """Who may do everything from its next start on: access keys with their secrets."""
+        actions = ["Admin", "Read", "Write", "List", "Tagging"]
+        identities = [{"name": key, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+                      for key, secret in keys]
+        (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
+
     def stop(self) -> None:
         """Kill it."""
         if self.process is not None:
@@ -90,9 +97,7 @@ def serve(folder: Path, host: str = "127.0.0.1") -> Iterator[ObjectStore]:
                "-s3.port.iceberg=0", "-s3.port.lance=0", f"-master.port={master}", f"-volume.port={volume}",
                f"-filer.port={filer}", f"-s3.port={s3}", "-master.telemetry=false"]
     store = ObjectStore(f"http://{host}:{s3}", folder, command)
-    everything = {"name": "tests", "credentials": [{"accessKey": store.key, "secretKey": store.secret}],
-                  "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [everything]}))
+    store.admit((store.key, store.secret))
     try:
         store.start()
         yield store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,10 @@ def _print(found: Reproduction) -> None:
     console.print(f"[bold]{found.verdict}[/bold]: {counted} are the same, bit for bit")
     if judged.first is not None:
         first = judged.first
-        console.print(f"first difference: {first.named}: was {first.was!r}, is {first.is_now!r}", soft_wrap=True)
-        console.print(f"largest: {judged.largest:.2g} of a value; tolerance {found.tolerance:g}")
+        was, now = ("missing" if value is None else repr(value) for value in (first.was, first.is_now))
+        console.print(f"first difference: {first.named}: was {was}, is {now}", soft_wrap=True)
+        if math.isfinite(judged.largest):
+            console.print(f"largest: {judged.largest:.2g} of a value; tolerance {found.tolerance:g}")
     if found.environment:
         table = Table("what is another", "was", "is", title="likeliest cause first" if judged.different else None)
         for each in found.environment[:MOST_CAUSES]:

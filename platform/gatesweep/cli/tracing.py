@@ -75,6 +75,8 @@ def _words_of_code(code: Code) -> str:
     if code.commit is None:
         return f"no commit: {code.why_not or 'the run does not tell'}"
     dirty = {True: "with changes that are not in it", False: "a clean tree", None: "changes unknown"}[code.dirty]
+    if code.patch and not code.dirty:
+        dirty = "with Python files that are not in it"
     branch = f" on {code.branch}" if code.branch else ""
     return f"commit {code.commit}{branch}, {dirty}{'' if code.here else '; this repository does not have it'}"
 

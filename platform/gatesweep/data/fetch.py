@@ -14,6 +14,7 @@ Whatever the road, the bytes must hash to the pin before the folder gets its nam
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 
 from ..config.places import PIN_FILE, find_root, home
@@ -125,8 +126,8 @@ def _dataset(pin: Pin, road: str) -> Dataset:
 def _refuse_differences(pin: Pin, root: Path | None) -> None:
     found = pins.differences(pin, root)
     if found:
-        anew = "" if pin.name in catalogue.names() else (
-            f"; gatesweep data add {pin.path} --name {pin.name} --replace pins what is there now")  # fmt: skip
+        add = f"gatesweep data add {shlex.quote(str(pin.path))} --name {pin.name} --replace"
+        anew = "" if pin.name in catalogue.names() else f"; {add} pins what is there now"
         raise DataError("; ".join(str(each) for each in found), place=f"data set {pin.name!r}",
                         hint=f"gatesweep data pull {pin.name} --force restores it{anew}")
 
