@@ -68,7 +68,7 @@ def ours(folder: Path, trials: int, slots: int, epochs: int, pause_s: float) -> 
         cpu_s, over_s = time.process_time() - cpu_s, time.time()
     records = read(place(folder / "sweeps" / "scale-20260101-aaaaaa"))
     told_s = [record["ts"] / 1000 for record in records if record["event"] == "result"]
-    first_s = min(record["ts"] for record in records if record["event"] in ("propose", "start")) / 1000
+    first_s = min(record["ts"] for record in records if record["event"] in ("new", "start")) / 1000
     if unsent or len(told_s) != trials * epochs:
         raise SystemExit(f"{len(told_s)} results, {unsent} unsent")
     return _figures(told_s, first_s, over_s - drained_s, cpu_s)
