@@ -77,6 +77,7 @@ def _one_migration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             database.execute("UPDATE experiments SET artifact_location = replace(artifact_location, ?, ?)",
                              (first.with_suffix(".uri").read_text(), artifacts.as_uri()))
 
+    create.__wrapped__ = made  # type: ignore[attr-defined]  # for tests of the making itself
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sqlite, "_create", create)
         yield

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gatesweep.track import sqlite
 from gatesweep.track.store import Store, open_store
 
 MD5 = "0123456789abcdef0123456789abcdef.dir"
@@ -35,6 +36,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a fresh, migrated store that nobody writes to."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(sqlite, "_create", getattr(sqlite._create, "__wrapped__", sqlite._create))  # none of another's
         home = tmp_path_factory.mktemp("template")
         (home / "mlflow.db.new-4711").write_bytes(b"half a store")
         open_store(home)

@@ -1,14 +1,13 @@
 """A worker that follows: the same training as worker 0's, with its own share of every batch, and nothing to tell.
 
 As a process of its own (`python -m gatesweep.runs.follower`) it reads its order from its input, which stays open for as
-long as worker 0's process lives, and writes how it ended, both as pickles: None, or the exception.
+long as worker 0's process lives, and writes how it ended (`follower_words`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import sys
 import threading
 import traceback
@@ -16,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 from gatesweep.errors import GatesweepError, Parted
+from gatesweep.runs import follower_words
 from gatesweep.runs.build import prepare
 from gatesweep.runs.experiment import ExperimentConfig, experiment_from
 from gatesweep.train.fit import accompany, device_of
@@ -42,7 +42,7 @@ def follow(config: ExperimentConfig, seat: Seat, *, data_md5: Mapping[str, str],
 def _main() -> None:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a task prints is no answer
-    raw, data_md5, seat = pickle.load(sys.stdin.buffer)
+    raw, data_md5, seat = follower_words.read_order(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
     end: Exception | None = None
     try:
@@ -51,7 +51,7 @@ def _main() -> None:
         end = error
     except Exception as error:  # its class may not be known where this is read
         end = RuntimeError(f"worker {seat.rank}: {type(error).__name__}: {error}\n{traceback.format_exc()}")
-    pickle.dump(end, answer)
+    answer.write(follower_words.end(end))
     answer.flush()
     os._exit(0)  # without waiting for the thread that reads
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from gatesweep.errors import Parted, ResourceError, TrialFailed
+from gatesweep.runs import follower_words
 from gatesweep.runs.experiment import ExperimentConfig
 from gatesweep.train.fit import device_of
 from gatesweep.train.team import Before, Seat, Team, arrival, meeting_place
@@ -158,7 +158,7 @@ class LocalFollower:
             env=environment, start_new_session=True)  # fmt: skip  # Ctrl-C is worker 0's to answer
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            pickle.dump((config.as_dict(), data_md5, seat), self._process.stdin)
+            self._process.stdin.write(follower_words.order(config.as_dict(), data_md5, seat))
             self._process.stdin.flush()
         self._end: Ended | None = None
 
@@ -176,8 +176,7 @@ class LocalFollower:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
         if said:
-            error: Exception | None = pickle.loads(said)  # of a process that this one has started
-            return Ended(error)
+            return Ended(follower_words.read_end(said))
         code = process.returncode
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return Ended(TrialFailed(f"worker {self.rank} died: {how}", hint="a lack of memory is a frequent reason"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -151,11 +152,10 @@ def _places(root: Path) -> tuple[Path, str]:
 
 def _imported() -> set[Path]:
     """The source files of this process's modules, but for an environment's packages, Python's own, and the platform."""
-    files = {Path(str(getattr(each, "__file__", None) or "")) for each in list(sys.modules.values())}
-    kept = [Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib")), _PLATFORM]
-    return {path for path in files if path.suffix == ".py" and path.is_absolute()
-            and not {"site-packages", "dist-packages"} & set(path.parts)
-            and not any(path.is_relative_to(each) for each in kept)}  # fmt: skip
+    kept = tuple(f"{each}{os.sep}" for each in (sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), _PLATFORM))
+    files = {str(getattr(each, "__file__", None) or "") for each in list(sys.modules.values())}
+    return {Path(file) for file in files if file.endswith(".py") and file.startswith(os.sep)
+            and not file.startswith(kept) and "site-packages" not in file and "dist-packages" not in file}  # fmt: skip
 
 
 def _ignored_and_imported(root: Path, top: Path) -> tuple[str, ...]:
