@@ -28,6 +28,8 @@ from gatesweep.train.team import Before, Seat, Team, arrival, meeting_place
 HERE = "127.0.0.1"
 PATIENCE_S = 5.0
 """How long the others get to hear that it is over, and to say what ended them."""
+HEARD_S = 2.0
+"""How long the others have to hear that worker 0 has failed."""
 END_S = 10.0
 """How long they get to end by themselves, once they have heard."""
 
@@ -74,6 +76,8 @@ def led(size: int, host: str, start: Callable[[list[Seat]], Sequence[Follower]],
     except Parted as error:
         raise _cause(followers) or error from error
     except Exception:
+        if team is not None:  # what happened here alone; where it happened to all, they are leaving too
+            team.dismiss(timedelta(seconds=HEARD_S))
         raise
     except BaseException:
         if team is not None and not team.dismiss(timedelta(seconds=PATIENCE_S)):

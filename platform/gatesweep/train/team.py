@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +33,8 @@ INTERFACE = "GLOO_SOCKET_IFNAME"
 _GIVEN = os.environ.get(INTERFACE)
 SILENT = timedelta(hours=1)
 """How long a worker waits for another whose connection stands; one that dies breaks it at once."""
+PARTING = timedelta(seconds=5)
+"""How long a worker that was dismissed waits until the others have heard it too."""
 
 
 class Dismissed(BaseException):
@@ -73,7 +76,7 @@ class Team:
             Parted: one of them did not come.
         """
         self.rank, self.size, self.before, self.device = seat.rank, seat.size, seat.before, device
-        self._here = True
+        self._here, self._store = True, store
         _use_interface_of(seat)
         with _told():
             dist.init_process_group("gloo", store=store, rank=seat.rank, world_size=seat.size, timeout=SILENT)
@@ -95,6 +98,7 @@ class Team:
             dist.all_reduce(said)
         left, *sums = said.tolist()
         if left:
+            self._part_together(PARTING)
             raise Dismissed
         return sums
 
@@ -124,7 +128,18 @@ class Team:
             dist.all_reduce(said, async_op=True).wait(patience)
         except RuntimeError:
             return False
+        self._part_together(patience)
         return True
+
+    def _part_together(self, patience: timedelta) -> None:
+        """Stay until all have heard that worker 0 leaves: of three, one that goes at once takes along what the last
+        one still waits for."""
+        self._store.set(f"heard/{self.rank}", "")
+        waiting = {f"heard/{rank}" for rank in range(self.size)}
+        deadline_s = time.monotonic() + patience.total_seconds()
+        with contextlib.suppress(RuntimeError):  # worker 0 is gone, and the meeting place with it
+            while time.monotonic() < deadline_s and not self._store.check(sorted(waiting)):
+                time.sleep(0.01)
 
     def leave(self) -> None:
         """Close the connections; idempotent."""
