@@ -8,6 +8,7 @@
 set -eu
 cd "$(dirname "$0")"
 engine=${1:-docker}
+command -v "$engine" >/dev/null || { echo "usage: sh docker/prepare.sh [ENGINE]; there is no '$engine' here" >&2; exit 2; }
 [ -e .env ] || cp .env.example .env
 
 setting() { sed -n "s/^$1=//p" .env | tail -n 1; }

@@ -27,8 +27,9 @@ LEFT_OUT = frozenset({
     ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".ssh", ".aws", SENT,
 })  # fmt: skip
 """Folders that are never sent, whatever git says."""
-PRIVATE = (".env", ".env.*", ".netrc", ".pypirc", "*.pem", "id_rsa", "id_ed25519", "config.local", "auth_token")
-"""Files that commonly hold secrets."""
+PRIVATE = (".env", ".env.*", ".netrc", ".pypirc", "*.pem", "*.key", "*.p12", "id_rsa", "id_ed25519", "config.local",
+           "auth_token", "basic_auth.ini", "*.sql", "*.dump")  # fmt: skip
+"""Files that commonly hold secrets, dumps of databases among them."""
 _OWN = "platform/gatesweep"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same files make the same archive, which Ray then has already
 _JOB = b"from gatesweep.cli.job import sweep\n\nsweep()\n"
