@@ -29,8 +29,9 @@ JOINS = """
 import sys
 from gatesweep.errors import GatesweepError
 from gatesweep.sweep import cluster
+from gatesweep.sweep.options import Resources
 try:
-    with cluster.joined(sys.argv[1], 1):
+    with cluster.joined(sys.argv[1], Resources()):
         import ray
         print(ray.get(ray.remote(lambda: 6 * 7).remote(), timeout=60))
 except GatesweepError as error:
